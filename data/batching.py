@@ -1,0 +1,117 @@
+"""Token batches: sentences of like length together, a bounded number of tokens in each."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor
+
+PAD, BOS = 0, 1
+
+
+class Batch(NamedTuple):
+    """Pairs of like length, padded on the right with 0.
+
+    index: rows of the corpus (B,).
+    src: source ids, end mark last (B, S).
+    tgt: target ids between begin and end mark (B, T + 1): columns :-1 are read, columns 1: predicted.
+    n_tokens: target tokens of the whole batch over all processes; the loss is divided by it.
+    """
+
+    index: Tensor
+    src: Tensor
+    tgt: Tensor
+    n_tokens: int
+
+
+def group_by_length(src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]) -> list[np.ndarray]:
+    """Cut a corpus into batches of rows whose padded size (rows x longest side) is at most `batch_tokens`.
+
+    Rows are shuffled, then sorted by target and source length, so that equal lengths meet in a new order with each
+    seed; at last the batches are shuffled. A pair longer than `batch_tokens` makes a batch of its own.
+
+    Args:
+        src_lengths, tgt_lengths: tokens of each row.
+        seed: any list of numbers, such as the run's seed and the epoch.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(src_lengths))
+    order = order[np.lexsort((src_lengths[order], tgt_lengths[order]))]
+    longest = np.maximum(src_lengths, tgt_lengths)[order].tolist()
+    starts, widest = [0], 0
+    for i, length in enumerate(longest):
+        widest = max(widest, length)
+        if i > starts[-1] and widest * (i - starts[-1] + 1) > batch_tokens:
+            starts.append(i)
+            widest = length
+    batches = np.split(order, starts[1:])
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def pad(rows: list[list[int]]) -> Tensor:
+    """Stack id lists to a rectangle, padded on the right."""
+    out = torch.full((len(rows), max(map(len, rows), default=1)), PAD)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = torch.tensor(row)
+    return out
+
+
+class TokenBatches:
+    """An iterable of `Batch`: reshuffled every epoch from the seed, split across processes, resumable in mid-epoch.
+
+    All processes cut the same global batches and take every n-th row of each, so that they learn together what one
+    process would learn alone. Where rows run out, a process holds one row of padding, which weighs nothing.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_tokens: int, seed: int, *, shuffle: bool, rank: int = 0, world: int = 1
+    ) -> None:
+        """Args: dataset, with columns src_ids, tgt_ids and their lengths; batch_tokens, see `group_by_length`."""
+        self.rows = dataset.select_columns(["src_ids", "tgt_ids"]).with_format("arrow")
+        # One column at a time and as arrays: the texts of a large corpus never enter memory.
+        lengths = dataset.select_columns(["src_length", "tgt_length"]).with_format("numpy")[:]
+        self.src_lengths, self.tgt_lengths = lengths["src_length"], lengths["tgt_length"]
+        self.batch_tokens, self.seed, self.shuffle = batch_tokens, seed, shuffle
+        self.rank, self.world = rank, world
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Cut the batches of an epoch."""
+        self.epoch = epoch if self.shuffle else 0
+        self.position = 0  # batches already handed out
+        self.batches = group_by_length(
+            self.src_lengths, self.tgt_lengths, self.batch_tokens, [self.seed, self.epoch]
+        )
+
+    def __len__(self) -> int:
+        """Return the batches of an epoch."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Hand out the batches of this epoch that are left; of the next epoch, if none are."""
+        if self.position == len(self.batches):
+            self.set_epoch(self.epoch + 1)
+        while self.position < len(self.batches):
+            self.position += 1
+            yield self.collate(self.batches[self.position - 1])
+
+    def collate(self, index: np.ndarray) -> Batch:
+        """Build this process's share of a global batch."""
+        n_tokens = int(self.tgt_lengths[index].sum())
+        mine = index[self.rank :: self.world]
+        if not len(mine):
+            return Batch(torch.empty(0, dtype=torch.long), pad([[PAD]]), pad([[PAD, PAD]]), n_tokens)
+        table = self.rows[mine]
+        src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
+        return Batch(torch.from_numpy(mine), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` stood."""
+        self.set_epoch(state["epoch"])
+        self.position = state["position"]

@@ -1,0 +1,19 @@
+"""The Transformer: token ids -> loss, hypotheses.
+
+Dimensions, used in every shape comment of this project:
+
+    B  sentences in a batch          H  heads
+    T  target length (queries)       D  width of one head, d_k = C / H
+    S  source length (keys)          V  vocabulary
+    C  width of the model, d_model   K  hypotheses a sentence (beams)
+                                     N  rows, B * K
+
+A `*_mask` is boolean and True means "may attend".
+"""
+
+from model.attention import attention, attention_maps
+from model.module import TranslationModule
+from model.search import Hypothesis, search
+from model.transformer import Transformer
+
+__all__ = ["Hypothesis", "Transformer", "TranslationModule", "attention", "attention_maps", "search"]

@@ -1,0 +1,131 @@
+"""Scaled dot-product attention, many heads of it, and the way to look inside."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from errors import UserError
+
+Observer = Callable[[Tensor], None]
+_observer: Observer | None = None  # set by `attention_maps` while somebody looks
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Look values up by keys that need only be similar to the query: softmax(q kᵀ / √d_k) v.
+
+    A dictionary returns the value whose key equals the query. This one returns a mean of all values, weighted by
+    how well each key fits. Without the division by √d_k, the products of wide vectors grow so large that the softmax
+    saturates and its gradient vanishes.
+
+    Args:
+        q: queries (B, H, T, D).
+        k: keys (B, H, S, D).
+        v: values (B, H, S, D).
+        mask: boolean, broadcastable to (B, H, T, S); True means "may attend". Every query needs one visible key.
+
+    Returns:
+        One weighted sum of values for each query (B, H, T, D).
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1, equation 1.
+    """
+    if _observer is None:  # nobody looks: the same mathematics in one fused call, whose weights are never stored
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5  # (B, H, T, S)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(dim=-1)  # each row sums to 1
+    _observer(weights)
+    return weights @ v  # (B, H, T, D)
+
+
+class Cache(Protocol):
+    """Keys and values that outlive one call, so that a search need not project the same tokens again."""
+
+    def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all keys and values (N, H, S, D) to attend to, projecting `context` only where it is new."""
+        ...
+
+
+class MultiHeadAttention(nn.Module):
+    """Attend in n_heads subspaces at once, so that one head can follow syntax while another follows meaning.
+
+    Self-attention is `layer(x)`: queries, keys and values are three projections of the same x. Cross-attention is
+    `layer(x, context)`: x asks, another sequence answers. It is the same function.
+
+    Source: Vaswani et al. 2017, section 3.2.2.
+    """
+
+    def __init__(self, d_model: int, n_heads: int) -> None:
+        super().__init__()
+        if d_model % n_heads:
+            raise UserError(f"d_model {d_model} cannot be divided among n_heads {n_heads}: make it a multiple")
+        self.n_heads = n_heads
+        self.w_q = nn.Linear(d_model, d_model)
+        self.w_k = nn.Linear(d_model, d_model)
+        self.w_v = nn.Linear(d_model, d_model)
+        self.w_o = nn.Linear(d_model, d_model)
+
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Let every position of x gather what it needs.
+
+        Args:
+            x: asks (B, T, C).
+            context: answers (B, S, C); x itself if None.
+            mask: (B or 1, 1, T or 1, S), True means "may attend".
+            cache: keys and values of earlier calls.
+
+        Returns:
+            What was gathered, mixed over the heads (B, T, C).
+        """
+        context = x if context is None else context
+        q = self._heads(self.w_q(x))  # (B, H, T, D)
+        k, v = self.keys_values(context) if cache is None else cache.extend(self.keys_values, context)
+        heads = attention(q, k, v, mask)  # (B, H, T, D)
+        return self.w_o(heads.transpose(1, 2).flatten(2))  # (B, T, C)
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Project what is attended to: context (B, S, C) -> keys and values, (B, H, S, D) each."""
+        return self._heads(self.w_k(context)), self._heads(self.w_v(context))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, T, C) -> (B, H, T, D)
+
+
+@contextmanager
+def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Record the attention weights of every forward pass made inside the `with` block.
+
+    The fused call never forms the weights, so nothing is computed or kept while nobody looks. Inside the block
+    `attention` computes them in the open and hands them over; a second forward pass overwrites the first.
+
+    Args:
+        model: any module that contains `MultiHeadAttention` layers.
+
+    Yields:
+        A dictionary from module path (`encoder.0.self_attention`) to weights (B, H, T, S), filled by forward passes.
+    """
+    global _observer
+    maps: dict[str, Tensor] = {}
+    paths = {module: path for path, module in model.named_modules() if isinstance(module, MultiHeadAttention)}
+    current: list[str] = [""]  # path of the layer that runs now
+
+    def enter(module: nn.Module, _: object) -> None:
+        current[0] = paths[module]  # type: ignore[index]
+
+    def record(weights: Tensor) -> None:
+        maps[current[0]] = weights.detach()
+
+    previous = _observer
+    handles = [module.register_forward_pre_hook(enter) for module in paths]
+    _observer = record
+    try:
+        yield maps
+    finally:
+        _observer = previous
+        for handle in handles:
+            handle.remove()

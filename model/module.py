@@ -1,0 +1,173 @@
+"""Training and validation of the Transformer, as Lightning asks for them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+import lightning as L
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from sacrebleu.metrics import BLEU, CHRF
+from torch import Tensor
+
+from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
+from model.search import max_length, search, translation_step
+from model.transformer import PAD, Norm, Transformer
+
+
+class Tokenizer(Protocol):
+    """What validation needs of a tokenizer."""
+
+    model: bytes
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Ids -> texts."""
+        ...
+
+
+class TranslationModule(L.LightningModule):
+    """A Transformer with its loss, its optimizer and its validation."""
+
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int = 256,
+        n_heads: int = 4,
+        n_encoder_layers: int = 3,
+        n_decoder_layers: int = 3,
+        d_ff: int = 1024,
+        dropout: float = 0.1,
+        norm: Norm = "pre",
+        label_smoothing: float = 0.1,
+        optimizer: Literal["muon", "adam"] = "muon",
+        learning_rate: float = 0.02,
+        adamw_learning_rate: float = 0.002,
+        warmup_steps: int = 100,
+        decay: Literal["linear", "inverse_sqrt"] = "linear",
+        seed: int = 1,
+    ) -> None:
+        """Build the network; the names of its sizes are the paper's.
+
+        Args:
+            vocab_size: V, the pieces of the joint vocabulary.
+            d_model: C, width of the model.
+            n_heads: H, heads of each attention; divides d_model.
+            n_encoder_layers: layers that read.
+            n_decoder_layers: layers that write.
+            d_ff: inner width of the feed-forward layers.
+            dropout: share of activations zeroed in training.
+            norm: `pre` (x + f(norm(x))) or `post`, as in the paper.
+            label_smoothing: probability spread over all pieces (Szegedy et al. 2016, section 7).
+            optimizer: `muon` (matrices by Muon, the rest by AdamW) or `adam`, as in the paper.
+            learning_rate: peak; of Muon's part where there is one.
+            adamw_learning_rate: peak of AdamW's part beside Muon.
+            warmup_steps: updates until the peak.
+            decay: from the peak `linear` to zero at the end of the run, or `inverse_sqrt` of the step.
+            seed: of the initial weights and of dropout.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        torch.manual_seed(seed)
+        self.model = Transformer(
+            vocab_size, d_model, n_heads, n_encoder_layers, n_decoder_layers, d_ff, dropout, norm
+        )
+        self.hypotheses: dict[int, list[int]] = {}  # row of the validation split -> ids
+        self.clock = (time.monotonic(), 0)  # when tokens were last counted, and how many since
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Draw dropout from (seed, epoch, batch, process): a resumed run needs no saved generator to repeat it."""
+        place = (self.hparams.seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(hash(place) % 2**63)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Mean loss of one target token."""
+        loss = self.loss(batch, self.hparams.label_smoothing)
+        now, tokens = time.monotonic(), self.clock[1] + batch.n_tokens
+        if batch_idx % 10 == 0:
+            since = max(1e-9, now - self.clock[0])
+            self.log("tokens/s", tokens / since, prog_bar=True)
+            self.log("percent_done", 100 * self.progress(), prog_bar=True)
+            now, tokens = time.monotonic(), 0
+            self.clock = (now, tokens)
+        else:
+            self.clock = (self.clock[0], tokens)
+        self.log("loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def loss(self, batch: Any, label_smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy of the target tokens of this process's share, over those of the whole batch.
+
+        Only real tokens are projected onto the vocabulary. Data-parallel training takes the mean over processes, hence
+        the factor: their mean is the loss of the whole batch, however unevenly it is shared.
+        """
+        tgt, predicted = batch.tgt[:, :-1], batch.tgt[:, 1:]
+        memory, src_mask = self.model.encode(batch.src)
+        real = predicted != PAD  # (B, T)
+        states = self.model.decode(tgt, memory, src_mask)[real]  # (tokens, C)
+        logits = self.model.logits(states).float()
+        total = F.cross_entropy(logits, predicted[real], label_smoothing=label_smoothing, reduction="sum")
+        return total * self.trainer.world_size / batch.n_tokens
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Loss on the references, and a greedy translation of each source."""
+        loss = self.loss(batch)
+        self.log("val_loss", loss, batch_size=batch.n_tokens, sync_dist=True, prog_bar=True)
+        lengths = torch.tensor([max_length(n) for n in (batch.src != PAD).sum(dim=1).tolist()])
+        found = search(translation_step(self.model, batch.src), lengths, device=self.device)
+        for row, hypotheses in zip(batch.index.tolist(), found, strict=False):  # a share of padding has no index
+            self.hypotheses[row] = hypotheses[0].tokens
+
+    def on_validation_epoch_end(self) -> None:
+        """BLEU and chrF of the decoded text, and a few translations to look at."""
+        rows = self.hypotheses
+        if self.trainer.world_size > 1:
+            shares: list[dict[int, list[int]]] = [{} for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(shares, rows)
+            rows = {row: ids for share in shares for row, ids in share.items()}
+        self.hypotheses = {}
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        sources, references = data.texts("val")
+        order = sorted(rows)
+        hypotheses = data.tokenizer.decode([rows[row] for row in order])
+        references = [references[row] for row in order]
+        bleu = BLEU().corpus_score(hypotheses, [references]).score
+        self.log("val_bleu", bleu, prog_bar=True, rank_zero_only=False)
+        self.log("val_chrf", CHRF().corpus_score(hypotheses, [references]).score)
+        if not self.trainer.sanity_checking:
+            rank_zero_info(f"step {self.global_step}: validation BLEU {bleu:.1f}")
+            for row, hypothesis in list(zip(order, hypotheses, strict=True))[:: max(1, len(order) // 3)][:3]:
+                rank_zero_info(f"  {sources[row]} → {hypothesis}")
+
+    def progress(self) -> float:
+        """Share of the run that is over: steps over max_steps or elapsed over max_time, whichever is larger."""
+        trainer = self.trainer
+        share = trainer.global_step / trainer.max_steps if trainer.max_steps > 0 else 0.0
+        for timer in (callback for callback in trainer.callbacks if isinstance(callback, Timer)):  # type: ignore[attr-defined]
+            elapsed, left = timer.time_elapsed(), timer.time_remaining()
+            if left is not None:
+                share = max(share, elapsed / max(1e-9, elapsed + left))
+                # Clocks differ, and learning rates must not.
+                share = trainer.strategy.broadcast(share)
+        return min(1.0, share)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Optimizer and schedule, stepped after every update."""
+        h = self.hparams
+        if h.optimizer == "muon":
+            optimizer: torch.optim.Optimizer = MuonAdamW(self.model, h.learning_rate, h.adamw_learning_rate)
+        else:
+            optimizer = paper_adam(self.model, h.learning_rate)
+        shape = linear_decay if h.decay == "linear" else inverse_sqrt_decay
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: shape(step, self.progress(), h.warmup_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the tokenizer into the file, as bytes in a tensor, so that the file needs nothing beside it."""
+        model = self.trainer.datamodule.tokenizer.model  # type: ignore[attr-defined]
+        checkpoint["sentencepiece"] = torch.frombuffer(bytearray(model), dtype=torch.uint8)

@@ -1,0 +1,71 @@
+"""How the weights move: which optimizer for which matrix, and how fast at which time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+from model.transformer import Transformer
+
+
+class MuonAdamW(Optimizer):
+    """Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases, behind one interface.
+
+    Muon replaces the momentum of a matrix by the nearest orthogonal matrix, so that no direction of the update
+    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. One
+    interface lets the Trainer clip, accumulate, schedule and save as with any optimizer.
+    """
+
+    def __init__(self, model: Transformer, learning_rate: float, adamw_learning_rate: float) -> None:
+        matrices = [p for layer in (*model.encoder, *model.decoder) for p in layer.parameters() if p.ndim == 2]
+        chosen = set(matrices)
+        others = [p for p in model.parameters() if p not in chosen]
+        self.parts: list[Optimizer] = [
+            Muon(matrices, lr=learning_rate, weight_decay=0.0),
+            AdamW(others, lr=adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+        ]
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """Let schedulers see the very dictionaries from which the parts read their learning rates."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Move all weights once."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both parts."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take back what `state_dict` returned."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share_groups()
+
+
+def paper_adam(model: nn.Module, learning_rate: float) -> Optimizer:
+    """Adam as in section 5.3 of the paper: betas 0.9 and 0.98, epsilon 1e-9, no weight decay."""
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=fused)
+
+
+def linear_decay(step: int, progress: float, warmup_steps: int) -> float:
+    """Rise over `warmup_steps`, then fall in a straight line to zero at progress 1; a factor of the learning rate."""
+    return min(1.0, (step + 1) / max(1, warmup_steps)) * max(0.0, 1.0 - progress)
+
+
+def inverse_sqrt_decay(step: int, _: float, warmup_steps: int) -> float:
+    """Rise over `warmup_steps`, then fall with the root of the step (section 5.3, equation 3); 1 at the peak."""
+    warmup_steps = max(1, warmup_steps)
+    return min((step + 1) / warmup_steps, (warmup_steps / (step + 1)) ** 0.5)
