@@ -1,0 +1,90 @@
+"""Score translations: `python evaluate.py`, or `python evaluate.py --source F --reference F --output F`."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric
+from sacrebleu.significance import PairedTest
+
+from data import TranslationData
+from errors import UserError, one_sentence
+from translate import add_model_flags, load_translator, read_lines
+
+
+def lines_of(path: Path, flag: str) -> list[str]:
+    """Read a text file, one sentence a line."""
+    if not path.is_file():
+        raise UserError(f"{flag} {path} is missing")
+    with path.open("rb") as stream:
+        return list(read_lines(stream, str(path)))
+
+
+def metrics() -> dict[str, Metric]:
+    """The scores reported, each as sacreBLEU computes it."""
+    return {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Translate, unless hypotheses are given, and score."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", type=Path, help="file to translate (default: the checkpoint's own test split)")
+    parser.add_argument("--reference", type=Path, help="file of right translations, line by line")
+    parser.add_argument("--hypotheses", type=Path, help="file of translations to score; no model is loaded")
+    parser.add_argument("--baseline", type=Path, help="file of other translations, compared by paired bootstrap")
+    parser.add_argument("--output", type=Path, help="file for the translations")
+    parser.add_argument("--json", type=Path, help="file for the scores")
+    add_model_flags(parser)
+    flags = parser.parse_args(arguments)
+    if (flags.source is None) != (flags.reference is None) and flags.hypotheses is None:
+        raise UserError("--source and --reference go together")
+    if flags.hypotheses and not flags.reference:
+        raise UserError("--hypotheses needs --reference")
+
+    if flags.hypotheses:
+        hypotheses, references = lines_of(flags.hypotheses, "--hypotheses"), lines_of(flags.reference, "--reference")
+    else:
+        translator = load_translator(flags)
+        if flags.source:
+            sources, references = lines_of(flags.source, "--source"), lines_of(flags.reference, "--reference")
+            compare_lengths(flags.source, sources, flags.reference, references)
+        else:
+            sources, references = TranslationData(**translator.data).texts("test")
+        hypotheses = translator.translate(sources, flags.beam_size, flags.batch_size, flags.length_penalty)
+    compare_lengths(flags.hypotheses or "translations", hypotheses, flags.reference or "references", references)
+    if flags.output:
+        flags.output.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8", newline="\n")
+
+    result: dict[str, object] = {}
+    for name, metric in metrics().items():
+        score = metric.corpus_score(hypotheses, [references]).score
+        result[name] = {"score": round(score, 2), "signature": str(metric.get_signature())}
+        print(f"{name.upper():5} {score:6.2f}  {metric.get_signature()}")
+    result["sentences"] = len(hypotheses)
+    if flags.baseline:
+        baseline = lines_of(flags.baseline, "--baseline")
+        compare_lengths(flags.baseline, baseline, flags.reference or "references", references)
+        systems = [("baseline", baseline), ("translations", hypotheses)]
+        _, scores = PairedTest(systems, metrics(), [references], test_type="bs")()
+        table = Table("metric", "baseline", "translations", "p")
+        for name, values in scores.items():
+            if name != "System":
+                table.add_row(name, f"{values[0].score:.2f}", f"{values[1].score:.2f}", f"{values[1].p_value:.4f}")
+        Console().print(table)
+    if flags.json:
+        flags.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def compare_lengths(name: object, lines: list[str], other: object, others: list[str]) -> None:
+    """Raise UserError unless two texts have the same number of lines, at least one."""
+    if len(lines) != len(others) or not lines:
+        raise UserError(f"{name} has {len(lines)} lines but {other} has {len(others)}: they must correspond, and not be empty")
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main()
