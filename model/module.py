@@ -7,13 +7,13 @@ from typing import Any, Literal, Protocol
 import lightning as L
 import torch
 import torch.distributed
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from sacrebleu.metrics import BLEU, CHRF
 from torch import Tensor
 
+from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
 from model.search import max_length, search, translation_step
 from model.transformer import PAD, Norm, Transformer
@@ -108,8 +108,7 @@ class TranslationModule(L.LightningModule):
         memory, src_mask = self.model.encode(batch.src)
         real = predicted != PAD  # (B, T)
         states = self.model.decode(tgt, memory, src_mask)[real]  # (tokens, C)
-        logits = self.model.logits(states).float()
-        total = F.cross_entropy(logits, predicted[real], label_smoothing=label_smoothing, reduction="sum")
+        total = projected_cross_entropy(states, self.model.embedding.weight, predicted[real], label_smoothing)
         return total * self.trainer.world_size / batch.n_tokens
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
