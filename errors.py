@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class UserError(Exception):
-    """Something that the user can mend: the message is one sentence that names the file, line or flag and the remedy."""
+    """What the user can mend: the message is one sentence that names the file, line or flag, and the remedy."""
 
 
 @contextmanager

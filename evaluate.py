@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
-from sacrebleu.significance import PairedTest
+from sacrebleu.significance import PairedTest, Result
 
 from data import TranslationData
 from errors import UserError, one_sentence
@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if flags.baseline:
         baseline = lines_of(flags.baseline, "--baseline")
         compare_lengths(flags.baseline, baseline, flags.reference or "references", references)
-        systems = [("baseline", baseline), ("translations", hypotheses)]
+        systems: list[tuple[str, Sequence[str]]] = [("baseline", baseline), ("translations", hypotheses)]
         _, scores = PairedTest(systems, metrics(), [references], test_type="bs")()
         table = Table("metric", "baseline", "translations", "p")
-        for name, values in scores.items():
-            if name != "System":
-                table.add_row(name, f"{values[0].score:.2f}", f"{values[1].score:.2f}", f"{values[1].p_value:.4f}")
+        for name, (theirs, ours) in scores.items():
+            if isinstance(theirs, Result) and isinstance(ours, Result):  # the first row holds names
+                table.add_row(name, f"{theirs.score:.2f}", f"{ours.score:.2f}", f"{ours.p_value:.4f}")
         Console().print(table)
     if flags.json:
         flags.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def compare_lengths(name: object, lines: list[str], other: object, others: list[str]) -> None:
     """Raise UserError unless two texts have the same number of lines, at least one."""
     if len(lines) != len(others) or not lines:
-        raise UserError(f"{name} has {len(lines)} lines but {other} has {len(others)}: they must correspond, and not be empty")
+        raise UserError(
+            f"{name} has {len(lines)} lines but {other} has {len(others)}: they must correspond, and not be empty"
+        )
 
 
 if __name__ == "__main__":

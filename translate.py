@@ -125,7 +125,8 @@ class Translator:
             for i, hypotheses in zip(rows, found, strict=True):
                 best = hypotheses[:n_best]
                 if best[0].cut:
-                    warn(f"line {first_line + segments[i][0]}: the translation was ended at {max_length(len(segments[i][1]))} pieces")
+                    line = first_line + segments[i][0]
+                    warn(f"line {line}: the translation was ended at {len(best[0].tokens)} pieces")
                 decoded = self.tokenizer.decode([h.tokens for h in best])
                 results[i] = [Translation(t, h.log_prob, h.score) for t, h in zip(decoded, best, strict=True)]
         lines: list[list[list[Translation]]] = [[] for _ in texts]
@@ -190,7 +191,9 @@ def newest_checkpoint() -> Path:
 
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Declare what every program that translates takes."""
-    parser.add_argument("--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)"
+    )
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
     parser.add_argument("--batch_size", type=int, default=64, help="sentences translated at once")
     parser.add_argument("--length_penalty", type=float, default=0.6, help="greater values favour longer translations")
@@ -212,8 +215,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("text", nargs="*", help="sentences to translate (default: lines of --input or standard input)")
     parser.add_argument("--input", type=Path, help="file of lines to translate")
     parser.add_argument("--output", type=Path, help="file to write (default: standard output)")
-    parser.add_argument("--n_best", type=int, default=1, help="translations of each line; more than one with jsonl only")
-    parser.add_argument("--format", choices=("text", "jsonl"), default="text", help="jsonl: a list of translations a line")
+    parser.add_argument(
+        "--n_best", type=int, default=1, help="translations of each line; more than one with jsonl only"
+    )
+    parser.add_argument(
+        "--format", choices=("text", "jsonl"), default="text", help="jsonl: a list of translations a line"
+    )
     add_model_flags(parser)
     flags = parser.parse_args(arguments)
     if flags.text and flags.input:

@@ -14,19 +14,21 @@ PAD, BOS = 0, 1
 class Batch(NamedTuple):
     """Pairs of like length, padded on the right with 0.
 
-    index: rows of the corpus (B,).
+    rows: their places in the corpus (B,).
     src: source ids, end mark last (B, S).
     tgt: target ids between begin and end mark (B, T + 1): columns :-1 are read, columns 1: predicted.
     n_tokens: target tokens of the whole batch over all processes; the loss is divided by it.
     """
 
-    index: Tensor
+    rows: Tensor
     src: Tensor
     tgt: Tensor
     n_tokens: int
 
 
-def group_by_length(src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]) -> list[np.ndarray]:
+def group_by_length(
+    src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]
+) -> list[np.ndarray]:
     """Cut a corpus into batches of rows whose padded size (rows x longest side) is at most `batch_tokens`.
 
     Rows are shuffled, then sorted by target and source length, so that equal lengths meet in a new order with each
@@ -81,9 +83,7 @@ class TokenBatches:
         """Cut the batches of an epoch."""
         self.epoch = epoch if self.shuffle else 0
         self.position = 0  # batches already handed out
-        self.batches = group_by_length(
-            self.src_lengths, self.tgt_lengths, self.batch_tokens, [self.seed, self.epoch]
-        )
+        self.batches = group_by_length(self.src_lengths, self.tgt_lengths, self.batch_tokens, [self.seed, self.epoch])
 
     def __len__(self) -> int:
         """Return the batches of an epoch."""

@@ -61,10 +61,14 @@ def read_parallel(source: Path, target: Path) -> Dataset:
     """Read two files, line N of one the translation of line N of the other, into the memory-mapped cache."""
     counts = [count_lines(path) for path in (source, target)]
     if counts[0] != counts[1]:
-        raise UserError(f"{source} has {counts[0]} lines but {target} has {counts[1]}: they must correspond line by line")
+        raise UserError(
+            f"{source} has {counts[0]} lines but {target} has {counts[1]}: they must correspond line by line"
+        )
     if not counts[0]:
         raise UserError(f"{source} is empty")
-    stamp = str([path.stat().st_mtime_ns for path in (source, target)])  # a changed file must not be read from the cache
+    stamp = str(
+        [path.stat().st_mtime_ns for path in (source, target)]
+    )  # a changed file must not be read from the cache
     return Dataset.from_generator(pair_lines, gen_kwargs={"source": source, "target": target, "stamp": stamp})
 
 
@@ -196,7 +200,9 @@ def clean(
             reason[reason > 0] = -1
         dropped = [f"{(reason == i).sum():,} {name}" for i, name in enumerate(REASONS) if (reason == i).any()]
         kept[split] = ds.select(np.flatnonzero(reason < 0))
-        report.append(f"{split}: {len(ds):,} pairs read, {', '.join(dropped) or 'none'} left out, {len(kept[split]):,} kept")
+        report.append(
+            f"{split}: {len(ds):,} pairs read, {', '.join(dropped) or 'none'} left out, {len(kept[split]):,} kept"
+        )
     if "train" in kept:
         missing = [split for split in ("val", "test") if split not in kept]
         if missing:
@@ -204,7 +210,9 @@ def clean(
     for split in SPLITS:
         if split not in kept or not len(kept[split]):
             raise UserError(f"the {split} split is empty: {'; '.join(report)}")
-    return DatasetDict({split: kept[split].remove_columns(["reason", "pair_hash", "src_hash"]) for split in SPLITS}), report
+    return DatasetDict(
+        {split: kept[split].remove_columns(["reason", "pair_hash", "src_hash"]) for split in SPLITS}
+    ), report
 
 
 def cut_splits(kept: dict[str, Dataset], missing: list[str], seed: int) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The words of the phrasebook: French and English side by side, one entry a line, parsed by `data.phrasebook`.
 
 Nouns: French, gender, English, class; an irregular plural follows after a slash. Adjectives: French masculine and

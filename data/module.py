@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import datasets
 import lightning as L
@@ -12,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from data.batching import TokenBatches
 from data.corpus import both_sides, clean, load_pairs
 from data.tokenizer import Tokenizer
+from errors import UserError
 
 
 def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, list]:
@@ -31,7 +33,7 @@ class TranslationData(L.LightningDataModule):
 
     def __init__(
         self,
-        path: str = "phrasebook",
+        path: str | None = "phrasebook",
         subset: str | None = None,
         source_lang: str = "fr",
         target_lang: str = "en",
@@ -70,9 +72,12 @@ class TranslationData(L.LightningDataModule):
         """Read, clean, tokenise (or open what the cache holds), and report."""
         if self.splits is not None:
             return self.splits
-        h = self.hparams
-        datasets.disable_progress_bars() if not os.isatty(2) else datasets.enable_progress_bars()
+        h: Any = self.hparams
+        if not os.isatty(2):
+            datasets.disable_progress_bars()
         num_proc = os.cpu_count() or 1
+        if h.path is None:
+            raise UserError("data.path is missing: give a folder, a file or a Hub data set (--data.path DIR)")
         raw = load_pairs(h.path, h.subset, h.source_lang, h.target_lang, h.seed)
         splits, report = clean(raw, h.max_words, h.max_ratio, h.seed, num_proc)
         for sentence in report:
@@ -119,6 +124,5 @@ class TranslationData(L.LightningDataModule):
 
     def _batches(self, split: str, *, shuffle: bool) -> TokenBatches:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return TokenBatches(
-            self.load()[split], self.hparams.batch_tokens, self.hparams.seed, shuffle=shuffle, rank=rank, world=world
-        )
+        h: Any = self.hparams
+        return TokenBatches(self.load()[split], h.batch_tokens, h.seed, shuffle=shuffle, rank=rank, world=world)

@@ -115,7 +115,9 @@ def read_noun(entry: str) -> Noun:
     fr, gender, *en, kind = entry.split()
     singular, _, irregular = fr.partition("/")
     english, _, many = " ".join(en).partition("/")
-    return Noun((singular, irregular or plural(singular, True)), gender, (english, many or plural(english, False)), kind[0])
+    return Noun(
+        (singular, irregular or plural(singular, True)), gender, (english, many or plural(english, False)), kind[0]
+    )
 
 
 def read_adjective(entry: str) -> Adjective:
@@ -131,7 +133,13 @@ def read_verb(entry: str) -> Verb:
     base, *rest = (part.replace("_", " ") for part in en.split(","))
     first, _, particle = base.partition(" ")
     tail = f" {particle}" if particle else ""
-    past = first + "d" if first[-1] == "e" else first[:-1] + "ied" if first[-1] == "y" and first[-2] not in "aeo" else first + "ed"
+    past = (
+        first + "d"
+        if first[-1] == "e"
+        else first[:-1] + "ied"
+        if first[-1] == "y" and first[-2] not in "aeo"
+        else first + "ed"
+    )
     kinds = CLASSES if objects == "*" else "" if objects == "-" else objects
     return Verb(
         infinitive, tuple(forms[:6]), forms[6], base, rest[0] if rest else past + tail,
@@ -168,7 +176,15 @@ MODALS = {
 POSSESSIVES = (("mon", "ma", "mes"), ("ton", "ta", "tes"), ("son", "sa", "ses"),
                ("notre", "notre", "nos"), ("votre", "votre", "vos"), ("leur", "leur", "leurs"))  # fmt: skip
 OWNERS = ("my", "your", "", "our", "your", "their")
-BEFORE_VOWEL = {"ma": "mon", "ta": "ton", "sa": "son", "ce": "cet", "beau": "bel", "nouveau": "nouvel", "vieux": "vieil"}
+BEFORE_VOWEL = {
+    "ma": "mon",
+    "ta": "ton",
+    "sa": "son",
+    "ce": "cet",
+    "beau": "bel",
+    "nouveau": "nouvel",
+    "vieux": "vieil",
+}
 COLOURS = ("red", "blue", "green", "yellow", "black", "white", "grey", "brown", "pink", "purple")
 ELIDED = {"je", "le", "la", "ne", "de", "que", "me", "te"}
 ASPIRATED = ("huit", "haut", "onz")  # words before which nothing is elided
@@ -213,7 +229,9 @@ class Grammar:
     def adjective(self, kind: str, predicate: bool = False) -> Adjective:
         """Draw an adjective that fits a class of nouns, none twice in a sentence and only one colour."""
         painted = any(a.en in COLOURS for a in self.used)
-        fitting = [a for a in ADJECTIVES if kind in a.kinds and a not in self.used and not (painted and a.en in COLOURS)]
+        fitting = [
+            a for a in ADJECTIVES if kind in a.kinds and a not in self.used and not (painted and a.en in COLOURS)
+        ]
         if predicate and kind == "h":
             fitting = [a for a in fitting if not a.before]
         self.used.append(self.rng.choice(fitting))
@@ -254,15 +272,14 @@ class Grammar:
             before = adjective is not None and adjective.before
             if negated:
                 return self.pair("de", "any" if many else "a")
-            return self.pair(("de" if before else "des") if many else "une" if feminine else "un", "some" if many else "a")
+            return self.pair(
+                ("de" if before else "des") if many else "une" if feminine else "un", "some" if many else "a"
+            )
         if det == "this":
             return self.pair("ces" if many else "cette" if feminine else "ce", "these" if many else "this")
         if det == "number":
             return self.pair(*self.rng.choice(NUMBERS))
-        if det == "own" and owner is not None:
-            person = owner.person
-        else:
-            person = self.rng.choice((0, 1, 3, 4))
+        person = owner.person if det == "own" and owner is not None else self.rng.choice((0, 1, 3, 4))
         english = OWNERS[person] or ("her" if owner is not None and owner.gender == "f" else "his")
         return self.pair(POSSESSIVES[person][2 if many else int(feminine)], english)
 
@@ -273,12 +290,16 @@ class Grammar:
             person, gender = self.rng.randrange(6), self.rng.choice("mf")
             if person == 4:
                 gender = "m"
-            fr = ("je", "tu", "elle" if gender == "f" else "il", "nous", "vous", "elles" if gender == "f" else "ils")[person]
+            fr = ("je", "tu", "elle" if gender == "f" else "il", "nous", "vous", "elles" if gender == "f" else "ils")[
+                person
+            ]
             en = ("I", "you", "she" if gender == "f" else "he", "we", "you", "they")[person]
             return Subject(person, gender, self.pair(fr, en), pronoun=fr)
         if kind < 0.7:
             name, gender = self.rng.choice(NAMES)
-            return Subject(2, gender, self.pair(name, name), noun=Noun((name, name), gender, (name, name), "h"), head=self.number)
+            return Subject(
+                2, gender, self.pair(name, name), noun=Noun((name, name), gender, (name, name), "h"), head=self.number
+            )
         noun = self.noun_of("h" if human else "ha")
         phrase, many, head = self.noun_phrase(noun)
         return Subject(5 if many else 2, noun.gender, phrase, noun=noun, head=head)
@@ -347,7 +368,10 @@ class Grammar:
         forms = self.conjugate(verb, subject, tense, habit=False, split_aux=negated)
         words = list(forms.fr)
         if tense == "past":
-            words[-1] = (words[-1][0] + ("e" if gender == "f" else "") + ("s" if many and words[-1][0][-1] != "s" else ""), words[-1][1])
+            words[-1] = (
+                words[-1][0] + ("e" if gender == "f" else "") + ("s" if many and words[-1][0][-1] != "s" else ""),
+                words[-1][1],
+            )
         clitic = self.pair(fr, en)
         at = 1 if tense == "future" else 0
         words[at:at] = clitic.fr
@@ -358,24 +382,25 @@ class Grammar:
             forms = Phrase(forms.fr, (forms.en[0], ("not", self.number), *forms.en[1:]))
         return Phrase(tuple(words), forms.en + clitic.en)
 
-    def clause(self, subject: Subject | None = None) -> Phrase:
+    def clause(self) -> Phrase:
         """A statement."""
         rng = self.rng
-        subject = subject or self.subject()
+        subject = self.subject()
         tense = rng.choice(("present", "present", "past", "imparfait", "future"))
         negated = self.chance(0.25)
         kind = rng.random()
         if kind < 0.2:
-            verb, rest = self.predicate(subject, rng.choice(("present", "present", "imparfait")), negated)
-            return subject.phrase + verb + rest
+            is_, rest = self.predicate(subject, rng.choice(("present", "present", "imparfait")), negated)
+            return subject.phrase + is_ + rest
         if kind < 0.27:
-            forms = (HAVE_FR, BE_EN) if self.chance(0.7) else (HAD_FR, WAS_EN)
-            verb = self.pair(forms[0][subject.person], forms[1][subject.person])
-            return subject.phrase + (self.negate(verb) if negated else verb) + self.pair(*rng.choice(STATES))
+            have, be = (HAVE_FR, BE_EN) if self.chance(0.7) else (HAD_FR, WAS_EN)
+            is_ = self.pair(have[subject.person], be[subject.person])
+            return subject.phrase + (self.negate(is_) if negated else is_) + self.pair(*rng.choice(STATES))
         if kind < 0.34:
-            verb = self.pair(GO_FR[subject.person], f"{BE_EN[subject.person]} going")
-            to = self.pair("à", "to") + self.noun_phrase(self.noun_of("p"), det=rng.choice(("the", "the", "my", "this")))[0]
-            return subject.phrase + (self.negate(verb) if negated else verb) + to
+            goes = self.pair(GO_FR[subject.person], f"{BE_EN[subject.person]} going")
+            to = self.pair("à", "to")
+            place, _, _ = self.noun_phrase(self.noun_of("p"), det=rng.choice(("the", "the", "my", "this")))
+            return subject.phrase + (self.negate(goes) if negated else goes) + to + place
         if kind < 0.42:
             return self.modal(subject, negated)
         if kind < 0.52:
@@ -409,7 +434,13 @@ class Grammar:
         verb = self.rng.choice(VERBS)
         fr = MODALS[english][subject.person]
         if english == "want":
-            en = ("does want" if subject.person == 2 else "do want") if negated else "wants" if subject.person == 2 else "want"
+            en = (
+                ("does want" if subject.person == 2 else "do want")
+                if negated
+                else "wants"
+                if subject.person == 2
+                else "want"
+            )
         else:
             en = english
         modal = self.pair(fr, en)
@@ -451,8 +482,17 @@ class Grammar:
             self.link = (self.number, target.head)
         speaker = Subject(target.person, gender, pronoun, pronoun=french, noun=noun)
         if noun.kind in "ha" and self.chance(0.5):
-            verb = rng.choice([v for v in VERBS if not v.objects]) if noun.kind == "h" else rng.choice(
-                [v for v in VERBS if v.infinitive in ("dormir", "courir", "nager", "marcher", "jouer", "trembler", "respirer")])
+            verb = (
+                rng.choice([v for v in VERBS if not v.objects])
+                if noun.kind == "h"
+                else rng.choice(
+                    [
+                        v
+                        for v in VERBS
+                        if v.infinitive in ("dormir", "courir", "nager", "marcher", "jouer", "trembler", "respirer")
+                    ]
+                )
+            )
             forms = self.conjugate(verb, speaker, "present", habit=False, split_aux=(negated := self.chance(0.3)))
             return body + joint + pronoun + (self.negate(forms) if negated else forms)
         if noun.kind == "v" and self.chance(0.5):
@@ -486,7 +526,11 @@ class Grammar:
             return Phrase(how.fr + what.fr + middle + subject.phrase.fr + have.fr, english), "?"
         tense = rng.choice(("present", "past", "future"))
         verb = rng.choice(VERBS)
-        word = self.pair(*rng.choice((("pourquoi", "why"), ("quand", "when"), ("comment", "how")))) if self.chance(0.35) else Phrase()
+        word = (
+            self.pair(*rng.choice((("pourquoi", "why"), ("quand", "when"), ("comment", "how"))))
+            if self.chance(0.35)
+            else Phrase()
+        )
         if kind < 0.35 and verb.objects:
             word = self.pair("qu'", "what")
             subject = subject if subject.pronoun else Subject(1, "m", self.pair("tu", "you"), pronoun="tu")
@@ -585,7 +629,7 @@ class Grammar:
                 fr.append((mark, {self.number}))
             else:
                 fr[-1] = (fr[-1][0] + mark, fr[-1][1] | {self.number})
-        where = {}
+        where: dict[tuple[str, int], list[int]] = {}
         for side, words in (("fr", fr), ("en", en)):
             for i, (_, numbers) in enumerate(words):
                 for n in numbers:

@@ -72,20 +72,20 @@ class TranslationModule(L.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         torch.manual_seed(seed)
-        self.model = Transformer(
-            vocab_size, d_model, n_heads, n_encoder_layers, n_decoder_layers, d_ff, dropout, norm
-        )
+        self.model = Transformer(vocab_size, d_model, n_heads, n_encoder_layers, n_decoder_layers, d_ff, dropout, norm)
         self.hypotheses: dict[int, list[int]] = {}  # row of the validation split -> ids
         self.clock = (time.monotonic(), 0)  # when tokens were last counted, and how many since
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Draw dropout from (seed, epoch, batch, process): a resumed run needs no saved generator to repeat it."""
-        place = (self.hparams.seed, self.current_epoch, batch_idx, self.global_rank)
+        h: Any = self.hparams
+        place = (h.seed, self.current_epoch, batch_idx, self.global_rank)
         torch.manual_seed(hash(place) % 2**63)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of one target token."""
-        loss = self.loss(batch, self.hparams.label_smoothing)
+        h: Any = self.hparams
+        loss = self.loss(batch, h.label_smoothing)
         now, tokens = time.monotonic(), self.clock[1] + batch.n_tokens
         if batch_idx % 10 == 0:
             since = max(1e-9, now - self.clock[0])
@@ -117,7 +117,7 @@ class TranslationModule(L.LightningModule):
         self.log("val_loss", loss, batch_size=batch.n_tokens, sync_dist=True, prog_bar=True)
         lengths = torch.tensor([max_length(n) for n in (batch.src != PAD).sum(dim=1).tolist()])
         found = search(translation_step(self.model, batch.src), lengths, device=self.device)
-        for row, hypotheses in zip(batch.index.tolist(), found, strict=False):  # a share of padding has no index
+        for row, hypotheses in zip(batch.rows.tolist(), found, strict=False):  # a share of padding has no index
             self.hypotheses[row] = hypotheses[0].tokens
 
     def on_validation_epoch_end(self) -> None:
@@ -155,7 +155,7 @@ class TranslationModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimizer and schedule, stepped after every update."""
-        h = self.hparams
+        h: Any = self.hparams
         if h.optimizer == "muon":
             optimizer: torch.optim.Optimizer = MuonAdamW(self.model, h.learning_rate, h.adamw_learning_rate)
         else:

@@ -1,0 +1,62 @@
+"""What several rooms' tests share: a tiny corpus, and a checkpoint trained on it by the real program."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(
+    *arguments: str | Path, cwd: Path, stdin: bytes | None = None, timeout: float = 300
+) -> subprocess.CompletedProcess:
+    """Run one of the three programs as a user would; output is text."""
+    command = [sys.executable, str(ROOT / arguments[0]), *map(str, arguments[1:])]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, timeout=timeout)
+    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    return done
+
+
+TINY = [
+    "--data.vocab_size=400",
+    "--data.batch_tokens=256",
+    "--model.d_model=32",
+    "--model.n_heads=2",
+    "--model.n_encoder_layers=1",
+    "--model.n_decoder_layers=2",
+    "--model.d_ff=64",
+    "--model.dropout=0.1",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_time=null",
+    "--trainer.precision=32-true",
+    "--trainer.enable_progress_bar=false",
+]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of parallel files, written by the phrasebook's grammar."""
+    from data.phrasebook import Grammar
+
+    folder = tmp_path_factory.mktemp("corpus")
+    grammar = Grammar(seed=5)
+    for split, size in (("train", 300), ("val", 20), ("test", 20)):
+        rows = [grammar.sentence() for _ in range(size)]
+        for lang in ("fr", "en"):
+            (folder / f"{split}.{lang}").write_text("".join(row[lang] + "\n" for row in rows), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder that holds runs/tiny/best.ckpt, made by train.py."""
+    folder = tmp_path_factory.mktemp("work")
+    config = ROOT / "configs" / "multi30k.yaml"
+    steps = ["--trainer.max_steps=30", "--trainer.val_check_interval=15", "--name=tiny"]
+    done = run("train.py", "--config", config, f"--data.path={corpus}", *TINY, *steps, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,0 +1,271 @@
+"""Claims about the phrasebook, the corpora, the tokenizer and the batches."""
+
+import json
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from data import TranslationData, phrasebook
+from data.batching import TokenBatches, group_by_length
+from data.phrasebook import HELD_OUT, Grammar, bare
+from data.tokenizer import Tokenizer, normalise
+from errors import UserError
+
+TEXT = [Grammar(seed).sentence()["fr"] for seed in range(400)]
+
+
+def data(path: object, **settings: object) -> TranslationData:
+    return TranslationData(**({"path": str(path), "vocab_size": 400, "batch_tokens": 300} | settings))  # type: ignore[arg-type]
+
+
+def said(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> str:
+    captured = capsys.readouterr()
+    return caplog.text + captured.err + captured.out
+
+
+# --- phrasebook
+
+
+def rows(n: int, seed: int = 1) -> list[dict]:
+    grammar = Grammar(seed)
+    return [grammar.sentence() for _ in range(n)]
+
+
+def test_the_same_seed_speaks_the_same_sentences() -> None:
+    assert rows(200) == rows(200) != rows(200, seed=2)
+
+
+def test_a_french_sentence_has_one_translation() -> None:
+    english: dict[str, set[str]] = {}
+    for row in rows(20_000):
+        english.setdefault(row["fr"], set()).add(row["en"])
+    assert all(len(found) == 1 for found in english.values())
+
+
+def test_the_lexicon_is_large_enough() -> None:
+    words = [phrasebook.NOUNS, phrasebook.ADJECTIVES, phrasebook.VERBS, phrasebook.NAMES, phrasebook.NUMBERS]
+    words += [
+        phrasebook.FREQUENCIES,
+        phrasebook.PREPOSITIONS,
+        phrasebook.STATES,
+        phrasebook.WEATHER,
+        phrasebook.PHRASES,
+    ]
+    words += phrasebook.TIMES.values()
+    assert sum(map(len, words)) >= 400
+
+
+def test_splits_share_no_sentence_and_never_hold_the_held_out_one() -> None:
+    small = {split: [bare(r["fr"]) for r in islice(phrasebook.generate(1, split), 1000)] for split in phrasebook.SIZES}
+    together = [sentence for split in small.values() for sentence in split]
+    assert len(together) == len(set(together)) == 3000
+    assert bare(HELD_OUT) not in together
+    marks = Counter(r["fr"][-1] in ".?" for r in rows(1000))
+    assert marks[True] > 600 and marks[False] > 100
+    assert sum(phrasebook.SIZES.values()) > 100_000
+
+
+def test_french_elides_and_contracts() -> None:
+    def fr(*words: str) -> str:
+        return " ".join(word for word, _ in phrasebook.french_words(tuple((w, i) for i, w in enumerate(words, 1))))
+
+    assert fr("je", "aime", "le", "homme") == "j'aime l'homme"
+    assert fr("je", "ne", "aime", "pas", "de", "œufs") == "je n'aime pas d'œufs"
+    assert fr("à", "le", "marché", "à", "les", "gares", "à", "le", "hôtel") == "au marché aux gares à l'hôtel"
+    assert fr("près", "de", "le", "parc") == "près du parc"
+    assert fr("a", "-t-il", "mangé") == "a-t-il mangé"
+    assert fr("de", "huit") == "de huit"
+    text = " ".join(row["fr"].lower() for row in rows(5000))
+    for wrong in (" je a", " le a", " la é", " de le ", " à les ", " ne a", " ce a", " ma é", " beau h", " si il "):
+        assert wrong not in text
+
+
+def test_alignments_name_words_that_exist_and_words_that_correspond() -> None:
+    for row in rows(2000):
+        fr, en = row["fr"].split(), row["en"].split()
+        links = [tuple(map(int, link.split("-"))) for link in row["alignment"].split()]
+        assert links and all(0 <= i < len(fr) and 0 <= j < len(en) for i, j in links)
+        for i, word in enumerate(fr):
+            if word in ("chat", "chat."):
+                assert {en[j].strip(".?") for k, j in links if k == i} == {"cat"}
+
+
+def test_a_linked_pronoun_agrees_with_its_antecedent() -> None:
+    linked = [row for row in rows(5000) if row["pronoun_fr"] >= 0]
+    assert len(linked) > 500
+    english = Counter()
+    genders = {noun.fr[0]: (noun.gender, noun.kind) for noun in phrasebook.NOUNS}
+    for row in linked:
+        fr, en = row["fr"].lower().split(), row["en"].lower().split()
+        noun = fr[row["antecedent_fr"]].split("'")[-1]
+        gender, kind = genders[noun]
+        pronoun = en[row["pronoun_en"]].strip(".")
+        assert fr[row["pronoun_fr"]].split("'")[-1] == ("elle" if gender == "f" else "il")
+        assert pronoun == (("she" if gender == "f" else "he") if kind == "h" else "it")
+        assert row["antecedent_fr"] in row["nouns_fr"]
+        english[pronoun] += 1
+    assert min(english[p] for p in ("he", "she", "it")) > 50
+
+
+# --- tokenizer
+
+
+def test_no_input_is_unknown_and_text_survives() -> None:
+    tokenizer = Tokenizer.train(TEXT, 400)
+    for text in ("Je suis heureux.", "日本語 🙂 ß", "a\u202fb", "œuvre"):
+        ids = tokenizer.encode([text])
+        assert 3 not in ids[0] and ids[0][-1] == 2
+        assert tokenizer.decode(ids) == [normalise(text)]
+    assert len(tokenizer) == 400
+    assert Tokenizer(tokenizer.model).encode(TEXT[:9]) == tokenizer.encode(TEXT[:9])
+
+
+def test_spaces_accents_and_apostrophes_are_written_in_one_way() -> None:
+    assert normalise(" L’e\u0301te\u0301\u00a0 !\n") == "L'été !"
+
+
+def test_a_vocabulary_too_large_for_the_text_is_refused() -> None:
+    with pytest.raises(UserError, match="vocab_size 9000"):
+        Tokenizer.train(TEXT[:50], 9000)
+
+
+# --- corpora
+
+PAIRS = [(row["fr"], row["en"]) for row in rows(320, seed=8)]
+
+
+@pytest.mark.parametrize("kind", ["folder", "prefix", "tsv", "csv", "jsonl", "parquet", "hub", "shards"])
+def test_every_form_of_corpus_gives_the_same_pairs(kind: str, tmp_path: Path) -> None:
+    fr, en = zip(*PAIRS, strict=True)
+    path = tmp_path / "corpus"
+    nested = pa.table({"id": range(len(fr)), "translation": [{"fr": a, "en": b} for a, b in PAIRS]})
+    if kind in ("folder", "prefix"):
+        stem = path / "train" if kind == "folder" else path
+        stem.parent.mkdir(exist_ok=True)
+        for lang, side in (("fr", fr), ("en", en)):
+            Path(f"{stem}.{lang}").write_text("".join(f"{line}\n" for line in side), encoding="utf-8")
+    elif kind in ("tsv", "csv"):
+        path = path.with_suffix(f".{kind}")
+        mark = "\t" if kind == "tsv" else ","
+        path.write_text("".join(f"{a}{mark}{b}\n" for a, b in [("fr", "en"), *PAIRS]), encoding="utf-8")
+    elif kind == "jsonl":
+        path = path.with_suffix(".jsonl")
+        path.write_text(
+            "".join(json.dumps({"translation": {"en": b, "fr": a}}) + "\n" for a, b in PAIRS), encoding="utf-8"
+        )
+    elif kind == "parquet":
+        path = path.with_suffix(".parquet")
+        pa.parquet.write_table(pa.table({"fr": fr, "en": en}), path)
+    else:
+        (path / "en-fr").mkdir(parents=True)
+        parts = 1 if kind == "hub" else 3
+        size = -(-len(fr) // parts)
+        for i in range(parts):
+            name = f"train-{i:05}-of-{parts:05}.parquet"
+            pa.parquet.write_table(nested.slice(i * size, size), path / "en-fr" / name)
+    module = data(path, subset="en-fr" if kind in ("hub", "shards") else None, max_ratio=100.0)
+    splits = module.load()
+    found = {(s, t) for split in splits.values() for s, t in zip(split["src"], split["tgt"], strict=True)}
+    assert found == {(normalise(a), normalise(b)) for a, b in PAIRS}
+    sources = [set(split["src"]) for split in splits.values()]
+    assert len(sources[1]) and not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
+
+
+def test_the_other_direction_is_two_settings(corpus: Path) -> None:
+    forth, back = data(corpus), data(corpus, source_lang="en", target_lang="fr")
+    assert forth.texts("test") == back.texts("test")[::-1]
+    book = phrasebook.load("en", "fr", 1)["val"][0]
+    assert phrasebook.load("fr", "en", 1)["val"][0]["src"] == book["tgt"]
+
+
+def test_cleaning_counts_what_it_leaves_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = PAIRS[:280]
+    bad = [("", "x"), ("un " * 300, "a " * 300), ("oui", "word " * 40), good[0], good[0], PAIRS[300]]
+    for split, pairs in (("train", good + bad), ("val", PAIRS[300:310]), ("test", PAIRS[310:])):
+        for side, lang in enumerate(("fr", "en")):
+            (tmp_path / f"{split}.{lang}").write_text("".join(f"{p[side]}\n" for p in pairs), encoding="utf-8")
+    with caplog.at_level("INFO"):
+        module = data(tmp_path)
+        splits = module.load()
+    text = said(capsys, caplog)
+    for count in ("1 empty side", "1 over-long", "1 wild length ratio", "1 also in val or test"):
+        assert count in text
+    distinct = {(normalise(a), normalise(b)) for a, b in good} - {(normalise(a), normalise(b)) for a, b in PAIRS[300:]}
+    assert {(s, t) for s, t in zip(splits["train"]["src"], splits["train"]["tgt"], strict=True)} == distinct
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"train.fr": b"a\nb\n", "train.en": b"a\n"}, ("train.fr has 2 lines", "train.en has 1")),
+        ({"train.fr": b"a\n"}, ("train.en is missing",)),
+        ({"train.fr": b"a\n\xff\n", "train.en": b"a\nb\n"}, ("train.fr, line 2", "UTF-8")),
+        ({"train.fr": b"", "train.en": b""}, ("train.fr is empty",)),
+        ({"corpus.csv": b"de,en\na,b\n"}, ("no column 'fr'", "de, en")),
+        ({"notes.txt": b"a"}, ("holds no corpus",)),
+        ({"train.fr": b"a\nb\n", "train.en": b"a\nb\n", "val.fr": b"\n", "val.en": b"\n"}, ("the val split is empty",)),
+        ({f"{s}.{lang}": s.encode() for s in ("train", "val", "test") for lang in ("fr", "en")}, ("vocab_size",)),
+    ],
+)  # fmt: skip
+def test_a_bad_corpus_is_named_in_one_sentence(files: dict[str, bytes], words: tuple[str, ...], tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        data(tmp_path).load()
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
+
+
+# --- batches
+
+
+def test_batches_hold_every_pair_once_within_the_budget_and_little_padding() -> None:
+    rng = np.random.default_rng(0)
+    src = rng.gamma(4, 4, 20_000).astype(int) + 2
+    tgt = np.maximum(2, src + rng.integers(-4, 5, 20_000))
+    batches = group_by_length(src, tgt, 3072, [1, 0])
+    assert sorted(np.concatenate(batches).tolist()) == list(range(20_000))
+    padded = 0
+    for batch in batches:
+        assert len(batch) * max(src[batch].max(), tgt[batch].max()) <= 3072
+        padded += len(batch) * (src[batch].max() + tgt[batch].max())
+    assert (src.sum() + tgt.sum()) / padded > 0.9
+    again, other = group_by_length(src, tgt, 3072, [1, 0]), group_by_length(src, tgt, 3072, [1, 1])
+    assert all(np.array_equal(a, b) for a, b in zip(batches, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(batches, other, strict=False))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_processes_share_the_same_batches_and_each_pair_is_seen_once(corpus: Path, world: int) -> None:
+    split = data(corpus).load()["train"]
+    shares = [list(TokenBatches(split, 100, 1, shuffle=True, rank=r, world=world)) for r in range(world)]
+    whole = list(TokenBatches(split, 100, 1, shuffle=True))
+    assert {len(share) for share in shares} == {len(whole)}
+    seen = []
+    for i, batch in enumerate(whole):
+        parts = [share[i] for share in shares]
+        assert sorted(row for p in parts for row in p.rows.tolist()) == sorted(batch.rows.tolist())
+        assert {p.n_tokens for p in parts} == {batch.n_tokens} == {int((batch.tgt[:, 1:] != 0).sum())}
+        assert sum(int((p.tgt[:, 1:] != 0).sum()) for p in parts) == batch.n_tokens
+        seen += batch.rows.tolist()
+    assert sorted(seen) == list(range(len(split)))
+
+
+def test_batches_go_on_where_their_state_was_saved(corpus: Path) -> None:
+    split = data(corpus).load()["train"]
+    whole = TokenBatches(split, 100, 1, shuffle=True)
+    expected = [batch.rows.tolist() for _ in range(2) for batch in whole]
+    for stop in (0, 3, len(whole), len(whole) + 2):
+        first, second = (TokenBatches(split, 100, 1, shuffle=True) for _ in range(2))
+        stream = (batch for _ in range(2) for batch in first)
+        done = [batch.rows.tolist() for batch in islice(stream, stop)]
+        second.load_state_dict(first.state_dict())
+        rest = [batch.rows.tolist() for batch in second]
+        assert done + rest == expected[: len(done) + len(rest)] and rest

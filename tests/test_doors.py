@@ -1,0 +1,238 @@
+"""Claims about train.py, translate.py and evaluate.py, run as a user runs them."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY, run
+
+from translate import Translator
+
+CONFIG = ROOT / "configs" / "multi30k.yaml"
+
+
+@pytest.fixture(scope="module")
+def translator(trained: Path) -> Translator:
+    return Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+
+
+# --- train.py
+
+
+def test_a_run_leaves_checkpoints_its_configuration_and_its_curves(trained: Path) -> None:
+    folder = trained / "runs" / "tiny"
+    names = {file.name for file in folder.iterdir()}
+    assert {"best.ckpt", "last.ckpt", "config.yaml", "metrics.csv"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert any(row["val_bleu"] for row in rows) and any(row["loss"] for row in rows)
+
+
+def test_a_checkpoint_is_one_file_without_code(trained: Path) -> None:
+    checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
+    assert {"state_dict", "hyper_parameters", "sentencepiece"} <= set(checkpoint)
+
+
+def test_a_resumed_run_ends_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    settings = [
+        "--config",
+        CONFIG,
+        f"--data.path={corpus}",
+        *TINY,
+        "--trainer.max_steps=34",
+        "--trainer.val_check_interval=10",
+    ]
+    whole = run("train.py", *settings, "--name=whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    # Stopped by a limit on batches of the last epoch would change the plan; a crash in mid-epoch does not.
+    crash = tmp_path / "crash.py"
+    crash.write_text(
+        "import sys, train, model\n"
+        "step = model.TranslationModule.training_step\n"
+        "def stop(self, batch, i):\n"
+        "    if self.global_step == 26: import os; os._exit(9)\n"
+        "    return step(self, batch, i)\n"
+        "model.TranslationModule.training_step = stop\n"
+        "train.main(sys.argv[1:])\n"
+    )
+    killed = run(crash, *settings, "--name=killed", cwd=tmp_path)
+    assert killed.returncode == 9, killed.stderr
+    resumed = run("train.py", "--name=killed", "--ckpt_path=last", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    a, b = (torch.load(tmp_path / "runs" / name / "last.ckpt", weights_only=True) for name in ("whole", "killed"))
+    assert a["global_step"] == b["global_step"] == 34
+    for name, weights in a["state_dict"].items():
+        assert torch.equal(weights, b["state_dict"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--name=tiny"], "exists"),
+        (["--name=none", "--ckpt_path=last"], "config.yaml is missing"),
+        (["--name=new", "--data.path=/nowhere/at/all"], "no such file"),
+        (["--name=new", "--model.wings=2"], "wings"),
+        (["--name=new", "--model.n_heads=7"], "n_heads 7"),
+        (["--config=absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_wrong_start_is_refused_in_a_sentence(trained: Path, corpus: Path, flags: list[str], words: str) -> None:
+    start = (
+        []
+        if "--ckpt_path=last" in flags
+        else ["--config", CONFIG, f"--data.path={corpus}", *TINY, "--trainer.max_steps=1"]
+    )
+    done = run("train.py", *start, *flags, cwd=trained)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not (trained / "runs" / "new").exists()
+
+
+# --- translate.py
+
+
+def test_line_n_of_the_output_translates_line_n_of_the_input(
+    trained: Path, translator: Translator, tmp_path: Path
+) -> None:
+    lines = [
+        "Je suis heureux.",
+        "",
+        "Tu es là. Il dort ! M. Dupont mange.",
+        "   ",
+        "Ça va ?\r",
+        "le\u2028chat",
+        "<br> & 🙂",
+    ]
+    source, output = tmp_path / "in.fr", tmp_path / "out.en"
+    source.write_bytes("\n".join(lines).encode() + b"\nfin")
+    done = run("translate.py", "--input", source, "--output", output, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    found = output.read_bytes().decode().split("\n")
+    assert len(found) == len(lines) + 2 and found[-1] == ""
+    assert found[1] == found[3] == "" and done.stdout == ""
+    assert found[0] == translator.translate(["Je suis heureux."])[0]
+    sentences = translator.translate(["Tu es là.", "Il dort !", "M. Dupont mange."])
+    assert found[2] == " ".join(sentences)
+
+
+def test_standard_input_is_answered_on_standard_output_and_nothing_else_is(trained: Path) -> None:
+    done = run("translate.py", "--beam_size=1", cwd=trained, stdin="Il dort.\n\xff\nÇa va ?".encode("latin-1"))
+    assert done.returncode == 0 and done.stdout.count("\n") == 3
+    assert "line 2: invalid UTF-8" in done.stderr
+
+
+def test_n_best_lists_are_sorted_and_distinct(trained: Path) -> None:
+    done = run("translate.py", "Il dort.", "", "--n_best=3", "--format=jsonl", cwd=trained)
+    first, blank = map(json.loads, done.stdout.splitlines())
+    scores = [t["score"] for t in first]
+    assert len(first) == 3 and scores == sorted(scores, reverse=True)
+    assert blank == [{"text": "", "log_prob": 0.0, "score": 0.0}]
+
+
+def test_an_over_long_sentence_is_cut_and_said(translator: Translator, capsys: pytest.CaptureFixture[str]) -> None:
+    found = translator.translate(["court", "x" * 3000], beam_size=1)
+    assert len(found) == 2
+    assert "line 2: a sentence longer" in capsys.readouterr().err
+
+
+def test_neighbours_and_batches_do_not_change_a_translation(translator: Translator, corpus: Path) -> None:
+    lines = (corpus / "test.fr").read_text(encoding="utf-8").splitlines()
+    whole = translator.translate(lines)
+    assert whole == translator.translate(lines, batch_size=3)
+    assert whole[::-1] == translator.translate(lines[::-1])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["x", "--checkpoint=absent.ckpt"], "absent.ckpt is missing"),
+        (["x", "--checkpoint=torn.ckpt"], "torn.ckpt is torn"),
+        (["x", "--checkpoint=other.ckpt"], "other.ckpt is of another kind"),
+        (["x", "--beam_size=0"], "beam_size"),
+        (["x", "--n_best=2"], "jsonl"),
+        (["x", "--n_best=9", "--format=jsonl"], "n_best"),
+        (["x", "--input=y"], "not both"),
+        (["--input=absent.txt"], "absent.txt"),
+        (["x", "--output=absent/out"], "folder"),
+    ],
+)
+def test_a_wrong_call_is_refused_in_a_sentence(trained: Path, flags: list[str], words: str) -> None:
+    good = trained / "runs" / "tiny" / "best.ckpt"
+    (trained / "torn.ckpt").write_bytes(good.read_bytes()[:5000])
+    torch.save({"state_dict": {}}, trained / "other.ckpt")
+    done = run("translate.py", *flags, cwd=trained)
+    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+# --- evaluate.py
+
+
+def test_scores_of_the_own_test_split_and_of_files_are_equal(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    shutil.copy(corpus / "test.en", tmp_path / "right.en")
+    files = ["--source", corpus / "test.fr", "--reference", corpus / "test.en", "--output", tmp_path / "out.en"]
+    for flags, name in ((files, "files"), ([], "own")):
+        done = run("evaluate.py", *flags, "--json", tmp_path / name, "--beam_size=2", cwd=trained)
+        assert done.returncode == 0, done.stderr
+    found, own = (json.loads((tmp_path / name).read_text()) for name in ("files", "own"))
+    assert found == own and found["sentences"] == 20 and set(found) == {"bleu", "chrf", "ter", "sentences"}
+    flags = [
+        "--hypotheses",
+        tmp_path / "right.en",
+        "--reference",
+        corpus / "test.en",
+        "--baseline",
+        tmp_path / "out.en",
+    ]
+    done = run("evaluate.py", *flags, "--json", tmp_path / "perfect", cwd=tmp_path)
+    assert done.returncode == 0 and "baseline" in done.stdout, done.stderr
+    assert json.loads((tmp_path / "perfect").read_text())["bleu"]["score"] == 100.0
+
+
+def test_texts_of_different_length_are_refused(trained: Path, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("one\n")
+    done = run("evaluate.py", "--hypotheses", tmp_path / "short", "--reference", corpus / "test.en", cwd=trained)
+    assert done.returncode == 2 and "1 lines" in done.stderr and "20" in done.stderr
+
+
+# --- configs
+
+
+@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_builds_and_steps(config: Path, corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "stand-in"
+    if config.stem in ("opus_books", "wmt14_base", "wmt14_big"):  # the form that these data sets have on the Hub
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        (path / ("en-fr" if config.stem == "opus_books" else "fr-en")).mkdir(parents=True)
+        for split, name in (("train", "train"), ("val", "validation"), ("test", "test")):
+            sides = [(corpus / f"{split}.{lang}").read_text(encoding="utf-8").splitlines() for lang in ("fr", "en")]
+            table = pa.table({"translation": [{"fr": a, "en": b} for a, b in zip(*sides, strict=True)]})
+            if config.stem != "opus_books" or split == "train":
+                pa.parquet.write_table(table, next(path.iterdir()) / f"{name}-00000-of-00001.parquet")
+    else:
+        path = corpus
+    small = [flag for flag in TINY if "d_model" not in flag and "n_heads" not in flag and "dropout" not in flag]
+    shape = ["--model.d_model=64", "--trainer.devices=1", "--trainer.max_steps=1", "--trainer.val_check_interval=1"]
+    done = run(
+        "train.py",
+        "--config",
+        config,
+        f"--data.path={path}",
+        *small,
+        *shape,
+        "--trainer.limit_val_batches=1",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / config.stem / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize("config", ["multi30k", "tatoeba"])
+def test_a_local_corpus_must_be_named(config: str, tmp_path: Path) -> None:
+    done = run("train.py", "--config", ROOT / "configs" / f"{config}.yaml", cwd=tmp_path)
+    assert done.returncode == 2 and "data.path" in done.stderr, done.stderr

@@ -1,0 +1,34 @@
+"""Who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def imported_rooms(file: Path) -> set[str]:
+    """The first part of every module that a file imports."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(("room", "forbidden"), [("data", {"model", "maps"}), ("model", {"data", "maps"})])
+def test_rooms_do_not_import_each_other(room: str, forbidden: set[str]) -> None:
+    files = list((ROOT / room).rglob("*.py"))
+    assert files
+    for file in files:
+        assert not imported_rooms(file) & (forbidden | {"train", "translate", "evaluate"}), file
+
+
+def test_no_attention_of_pytorch_is_used_in_the_network() -> None:
+    for file in (ROOT / "model").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"Transformer", "MultiheadAttention", "TransformerEncoderLayer"}, file

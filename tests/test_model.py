@@ -1,0 +1,354 @@
+"""Claims about the network, its loss, its optimizer and its search."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from errors import UserError
+from model import Transformer, attention, attention_maps, search
+from model.attention import MultiHeadAttention
+from model.loss import projected_cross_entropy
+from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay
+from model.search import max_length, translation_step
+from model.transformer import BOS, EOS, PAD, Dropout
+
+V = 50
+
+
+def small(seed: int = 0, **sizes: object) -> Transformer:
+    torch.manual_seed(seed)
+    defaults = {"d_model": 32, "n_heads": 4, "n_encoder_layers": 2, "n_decoder_layers": 3, "d_ff": 64, "dropout": 0.0}
+    return Transformer(V, **(defaults | sizes)).eval()  # type: ignore[arg-type]
+
+
+def sentences(rows: int, length: int, seed: int = 1) -> Tensor:
+    return torch.randint(4, V, (rows, length), generator=torch.Generator().manual_seed(seed))
+
+
+# --- attention
+
+
+@pytest.mark.parametrize("trained", [False, True])  # with gradients the CPU takes the open way, without the fused one
+def test_the_two_ways_of_attention_are_equal(trained: bool) -> None:
+    q, k, v = (torch.randn(2, 4, length, 8, requires_grad=trained) for length in (5, 7, 7))
+    mask = torch.rand(2, 1, 5, 7) > 0.3
+    mask[..., 0] = True
+    layer = MultiHeadAttention(32, 4)
+    unseen = attention(q, k, v, mask)
+    with attention_maps(layer):
+        torch.testing.assert_close(attention(q, k, v, mask), unseen, atol=1e-5, rtol=0)
+
+
+def test_multi_head_attention_equals_pytorchs() -> None:
+    layer = MultiHeadAttention(32, 4)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    x, context = torch.randn(3, 5, 32), torch.randn(3, 7, 32)
+    padding = torch.zeros(3, 7, dtype=torch.bool)
+    padding[1, 4:] = True
+    maps = (layer.w_q, layer.w_k, layer.w_v)
+    expected, _ = F.multi_head_attention_forward(
+        x.transpose(0, 1), context.transpose(0, 1), context.transpose(0, 1), 32, 4,
+        torch.cat([m.weight for m in maps]), torch.cat([m.bias for m in maps]), None, None, False, 0.0,
+        layer.w_o.weight, layer.w_o.bias, key_padding_mask=padding,
+    )  # fmt: skip
+    ours = layer(x, context, ~padding[:, None, None, :])
+    torch.testing.assert_close(ours, expected.transpose(0, 1), atol=1e-5, rtol=0)
+
+
+def test_maps_are_the_weights_that_values_of_the_identity_reveal() -> None:
+    q, k = torch.randn(1, 2, 4, 8), torch.randn(1, 2, 6, 8)
+    identity = torch.eye(6).expand(1, 2, 6, 6)
+    expected = attention(q, k, identity)
+    seen: list[Tensor] = []
+
+    class Layer(MultiHeadAttention):
+        def forward(self, *_: object) -> Tensor:  # type: ignore[override]
+            return attention(q, k, torch.randn(1, 2, 6, 8))
+
+    with attention_maps(model := nn.Sequential(Layer(16, 2))) as maps:
+        model(q)
+        seen += maps.values()
+    torch.testing.assert_close(seen[0], expected, atol=1e-6, rtol=0)
+
+
+def test_maps_hold_every_layer_and_leave_nothing_behind() -> None:
+    model = small()
+    src, tgt = sentences(2, 6), sentences(2, 5)
+    src[1, 4:] = PAD
+    before = model(src, tgt)
+    with attention_maps(model) as maps:
+        inside = model(src, tgt)
+    kept = dict(maps)
+    after = model(src, tgt)
+    torch.testing.assert_close(inside, before, atol=1e-5, rtol=0)
+    assert torch.equal(before, after) and maps == kept
+    assert {name.split(".")[-1] for name in maps} == {"self_attention", "cross_attention"}
+    assert len(maps) == 2 + 3 + 3
+    for name, weights in maps.items():
+        torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
+        if "cross" in name or "encoder" in name:
+            assert not weights[1, ..., 4:].any()  # no weight on padding
+        else:
+            assert not weights.triu(1).any()  # none on the future
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+# --- the network
+
+
+def copy_layer(ours: nn.Module, theirs: nn.Module) -> None:
+    """Load PyTorch's layer with the weights of ours."""
+    parts = [("self_attention", "self_attn"), ("cross_attention", "multihead_attn")]
+    for mine, other in parts:
+        if hasattr(ours, mine):
+            a, b = getattr(ours, mine), getattr(theirs, other)
+            b.in_proj_weight.data = torch.cat([a.w_q.weight, a.w_k.weight, a.w_v.weight])
+            b.in_proj_bias.data = torch.cat([a.w_q.bias, a.w_k.bias, a.w_v.bias])
+            b.out_proj.load_state_dict(a.w_o.state_dict())
+    theirs.linear1.load_state_dict(ours.feed_forward.expand.state_dict())  # type: ignore[union-attr,operator]
+    theirs.linear2.load_state_dict(ours.feed_forward.contract.state_dict())  # type: ignore[union-attr,operator]
+    for i, residual in enumerate(ours.residuals, 1):  # type: ignore[arg-type]
+        getattr(theirs, f"norm{i}").load_state_dict(residual.norm.state_dict())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_layers_equal_pytorchs(norm: str) -> None:
+    model = small(norm=norm)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(parameter, std=0.2)
+    sizes = {"d_model": 32, "nhead": 4, "dim_feedforward": 64, "dropout": 0.0, "batch_first": True}
+    theirs = nn.Transformer(
+        num_encoder_layers=2,
+        num_decoder_layers=3,
+        norm_first=norm == "pre",
+        **sizes,  # type: ignore[arg-type]
+    ).eval()
+    for ours, layer in zip(
+        [*model.encoder, *model.decoder], [*theirs.encoder.layers, *theirs.decoder.layers], strict=True
+    ):
+        copy_layer(ours, layer)
+    for end, ours in ((theirs.encoder, model.encoder_norm), (theirs.decoder, model.decoder_norm)):
+        if norm == "pre":
+            end.norm.load_state_dict(ours.state_dict())
+        else:
+            end.norm = None  # their stack normalises once more, the paper does not
+    src, tgt = sentences(3, 7), sentences(3, 5, seed=2)
+    src[1, 5:] = PAD
+    memory, src_mask = model.encode(src)
+    states = model.decode(tgt, memory, src_mask)
+    future = nn.Transformer.generate_square_subsequent_mask(5)
+    expected = theirs(
+        model.embed(src), model.embed(tgt), tgt_mask=future,
+        src_key_padding_mask=src == PAD, memory_key_padding_mask=src == PAD,
+    )  # fmt: skip
+    torch.testing.assert_close(states, expected, atol=1e-5, rtol=0)
+
+
+def test_future_tokens_cannot_change_the_past() -> None:
+    model, src, tgt = small(), sentences(2, 6), sentences(2, 8)
+    changed = tgt.clone()
+    changed[:, 5:] = sentences(2, 3, seed=9)
+    before, after = model(src, tgt), model(src, changed)
+    torch.testing.assert_close(before[:, :5], after[:, :5], atol=1e-6, rtol=0)
+    assert (before[:, 5:] - after[:, 5:]).abs().max() > 1e-3
+
+
+def test_padding_cannot_change_anything() -> None:
+    model, src, tgt = small(), sentences(2, 6), sentences(2, 5)
+    wide_src, wide_tgt = F.pad(src, (0, 4)), F.pad(tgt, (0, 3))
+    torch.testing.assert_close(model(wide_src, wide_tgt)[:, :5], model(src, tgt), atol=1e-5, rtol=0)
+
+
+def test_order_matters() -> None:
+    model, src, tgt = small(), sentences(1, 6), sentences(1, 5)
+    assert (model(src, tgt) - model(src.flip(1), tgt)).abs().max() > 1e-3
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(UserError, match="d_model 32"):
+        small(n_heads=5)
+
+
+def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
+    dropout = Dropout(0.25).train()
+    out = dropout(torch.ones(1000, 1001))
+    assert abs((out == 0).float().mean().item() - 0.25) < 0.005
+    assert abs(out.mean().item() - 1) < 0.005
+    assert torch.equal(dropout.eval()(out), out)
+
+
+# --- loss and optimizer
+
+
+def test_projected_cross_entropy_equals_pytorchs_with_its_gradients() -> None:
+    states, embedding = torch.randn(300, 16, requires_grad=True), torch.randn(V, 16, requires_grad=True)
+    targets = torch.randint(0, V, (300,))
+    losses, gradients = [], []
+    for loss in (
+        projected_cross_entropy(states, embedding, targets, 0.1),
+        F.cross_entropy(states @ embedding.T, targets, label_smoothing=0.1, reduction="sum"),
+    ):
+        gradients.append(torch.autograd.grad(loss / 7, [states, embedding]))
+        losses.append(loss)
+    torch.testing.assert_close(losses[0], losses[1])
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
+    def train(model: Transformer, optimizer: MuonAdamW, steps: int) -> None:
+        for step in range(steps):
+            model(sentences(2, 5, seed=step), sentences(2, 5, seed=step + 100)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    model = small()
+    start = {name: p.clone() for name, p in model.named_parameters()}
+    optimizer = MuonAdamW(model, 0.02, 0.002)
+    train(model, optimizer, 2)
+    other = small(seed=3)
+    other.load_state_dict(model.state_dict())
+    resumed = MuonAdamW(other, 0.5, 0.5)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(model, optimizer, 3)
+    train(other, resumed, 3)
+    for (name, ours), theirs in zip(model.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+        if not name.endswith("w_k.bias"):  # a softmax does not feel what is added to all its scores
+            assert not torch.equal(ours, start[name]), name
+
+
+def test_schedules_rise_then_fall() -> None:
+    assert linear_decay(0, 0.0, 100) == pytest.approx(0.01)
+    assert linear_decay(500, 0.5, 100) == pytest.approx(0.5)
+    assert linear_decay(999, 1.0, 100) == 0
+    paper = [inverse_sqrt_decay(step, 0.0, 100) for step in (0, 99, 399)]
+    assert paper == pytest.approx([0.01, 1.0, 0.5])
+
+
+def test_the_copy_task_is_learned_in_seconds() -> None:
+    torch.manual_seed(0)
+    model = small(n_encoder_layers=1, n_decoder_layers=1).train()
+    optimizer = MuonAdamW(model, 0.02, 0.005)
+    for step in range(400):
+        src = sentences(64, 8, seed=step)
+        src[:, -1] = EOS
+        tgt = F.pad(src, (1, 0), value=BOS)
+        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 400)
+        optimizer.param_groups[1]["lr"] = 0.005 * (1 - step / 400)
+        F.cross_entropy(model(src, tgt[:, :-1]).flatten(0, 1), src.flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval()
+    src = sentences(50, 8, seed=10_000)
+    src[:, -1] = EOS
+    found = search(translation_step(model, src), torch.full((50,), 12))
+    right = sum(h[0].tokens == row for h, row in zip(found, src.tolist(), strict=True))
+    assert right >= 48
+
+
+# --- search
+
+
+def forced_log_prob(model: Transformer, src: Tensor, tokens: list[int]) -> float:
+    """Log-probability of a translation by one pass, without cache."""
+    log_probs = model(src[None], torch.tensor([[BOS, *tokens[:-1]]])).log_softmax(-1)[0]
+    return sum(log_probs[i, token].item() for i, token in enumerate(tokens))
+
+
+def eager() -> Transformer:
+    """An untrained model that ends its sentences now and then."""
+    model = small(seed=4)
+    with torch.no_grad():
+        model.embedding.weight[EOS] += 0.5 * model.embedding.weight[4:].mean(0) + 0.05
+    return model
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_scores_equal_one_forced_pass(beam_size: int) -> None:
+    model, src = eager(), sentences(5, 6)
+    src[2, 4:] = PAD
+    found = search(translation_step(model, src), torch.full((5,), 15), beam_size)
+    for row, hypotheses in zip(src, found, strict=True):
+        assert 1 <= len(hypotheses) <= beam_size
+        assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
+        assert len({tuple(h.tokens) for h in hypotheses}) == len(hypotheses)
+        for h in hypotheses:
+            assert h.log_prob == pytest.approx(forced_log_prob(model, row[row != PAD], h.tokens), abs=1e-4)
+            assert h.tokens[-1] == EOS and EOS not in h.tokens[:-1] and len(h.tokens) <= 15
+
+
+def test_a_beam_of_one_is_greedy_and_the_cache_changes_nothing() -> None:
+    model, src = eager(), sentences(6, 6)
+    found = search(translation_step(model, src), torch.full((6,), 12), 1)
+    for row, hypotheses in zip(src, found, strict=True):
+        tokens: list[int] = []
+        while len(tokens) < 11 and (not tokens or tokens[-1] != EOS):
+            logits = model(row[None], torch.tensor([[BOS, *tokens]]))[0, -1]
+            logits[[0, 1, 3]] = -math.inf
+            tokens.append(int(logits.argmax()))
+        assert hypotheses[0].tokens == (tokens if tokens[-1] == EOS else [*tokens, EOS])
+        assert hypotheses[0].cut == (tokens[-1] != EOS)
+
+
+def test_a_wide_beam_finds_the_most_probable_sequence() -> None:
+    # A model of three words whose greedy path is a trap: what follows the best first word is improbable.
+    first = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.5, 0.4, 0.1]).log()
+    after = {
+        4: torch.tensor([0.0, 0.0, 0.3, 0.0, 0.3, 0.2, 0.2]).log(),
+        5: torch.tensor([0.0, 0.0, 0.9, 0.0, 0.05, 0.025, 0.025]).log(),
+        6: torch.tensor([0.0, 0.0, 0.5, 0.0, 0.2, 0.2, 0.1]).log(),
+    }
+
+    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
+        return torch.stack([torch.stack([first if t == BOS else after[t] for t in row]) for row in tokens.tolist()])
+
+    greedy = search(step, torch.tensor([4]), 1, length_penalty=0.0)[0][0]
+    beam = search(step, torch.tensor([4]), 3, length_penalty=0.0)[0][0]
+    assert greedy.tokens[0] == 4 and beam.tokens == [5, EOS]
+    assert beam.log_prob == pytest.approx(math.log(0.36))
+
+
+def test_search_ends_although_the_model_never_would() -> None:
+    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
+        logits = torch.zeros(*tokens.shape, V)
+        logits[..., 7], logits[..., EOS] = 50.0, -50.0
+        return logits
+
+    for beam_size in (1, 3):
+        found = search(step, torch.tensor([5, 9]), beam_size)
+        assert [len(h[0].tokens) for h in found] == [5, 9] and found[0][0].cut and found[1][0].cut
+
+
+def test_a_longer_translation_gains_by_the_length_penalty() -> None:
+    model, src = eager(), sentences(8, 6)
+
+    def mean_length(alpha: float) -> float:
+        found = search(translation_step(model, src), torch.full((8,), 20), 4, alpha)
+        return sum(len(h[0].tokens) for h in found) / 8
+
+    assert mean_length(3.0) > mean_length(0.0)
+    assert max_length(0) >= 1
+
+
+def test_progress_follows_steps_or_time_whichever_is_ahead() -> None:
+    from lightning.pytorch.callbacks import Timer
+
+    from model import TranslationModule
+
+    module = TranslationModule(V, 32, 2, 1, 1, 64)
+    timer = Timer(duration={"seconds": 100})
+    timer.time_elapsed = lambda *_: 25.0  # type: ignore[method-assign]
+    timer.time_remaining = lambda *_: 75.0  # type: ignore[method-assign]
+    for max_steps, expected in ((100, 0.5), (1000, 0.25), (-1, 0.25)):
+        trainer = SimpleNamespace(
+            global_step=50, max_steps=max_steps, callbacks=[timer], strategy=SimpleNamespace(broadcast=lambda x: x)
+        )
+        module._trainer = trainer  # type: ignore[assignment]
+        assert module.progress() == pytest.approx(expected)
