@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
@@ -62,11 +62,12 @@ class TrainCLI(LightningCLI):
         """Send everything that the run makes to runs/NAME."""
         run = RUNS / self.config.name
         files = {"dirpath": run, "enable_version_counter": False, "save_on_train_epoch_end": False}
-        callbacks = [
-            RichProgressBar(),
+        callbacks: list[Callback] = [
             ModelCheckpoint(filename="best", monitor="val_bleu", mode="max", **files),
             ModelCheckpoint(filename="last", **files),
         ]
+        if self.config.trainer.enable_progress_bar is not False:
+            callbacks.append(RichProgressBar())
         where = {"save_dir": run, "name": "", "version": ""}
         return super().instantiate_trainer(
             logger=[CSVLogger(**where), TensorBoardLogger(**where)], callbacks=callbacks, **kwargs

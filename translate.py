@@ -67,7 +67,8 @@ class Translator:
             sizes = {name: checkpoint["hyper_parameters"][name] for name in SIZES}
             tokenizer = Tokenizer(checkpoint["sentencepiece"].cpu().numpy().tobytes())
             weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
-            data = checkpoint["datamodule_hyper_parameters"]
+            settings = checkpoint["datamodule_hyper_parameters"]
+            data = {name: value for name, value in settings.items() if not name.startswith("_")}  # Lightning's own
             model = Transformer(**sizes)
             model.load_state_dict(weights)
         except FileNotFoundError:

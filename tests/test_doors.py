@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -9,7 +11,12 @@ import pytest
 import torch
 from conftest import ROOT, TINY, run
 
+import train
+import translate
+from errors import one_sentence
 from translate import Translator
+
+Captured = pytest.CaptureFixture[str]
 
 CONFIG = ROOT / "configs" / "multi30k.yaml"
 
@@ -80,14 +87,15 @@ def test_a_resumed_run_ends_in_the_same_weights(corpus: Path, tmp_path: Path) ->
         (["--config=absent.yaml"], "absent.yaml"),
     ],
 )
-def test_a_wrong_start_is_refused_in_a_sentence(trained: Path, corpus: Path, flags: list[str], words: str) -> None:
-    start = (
-        []
-        if "--ckpt_path=last" in flags
-        else ["--config", CONFIG, f"--data.path={corpus}", *TINY, "--trainer.max_steps=1"]
-    )
-    done = run("train.py", *start, *flags, cwd=trained)
-    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+def test_a_wrong_start_is_refused_in_a_sentence(
+    trained: Path, corpus: Path, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    start = ["--config", str(CONFIG), f"--data.path={corpus}", *TINY, "--trainer.max_steps=1"]
+    monkeypatch.chdir(trained)
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        train.main(flags if "--ckpt_path=last" in flags else [*start, *flags])
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
     assert not (trained / "runs" / "new").exists()
 
 
@@ -159,13 +167,18 @@ def test_neighbours_and_batches_do_not_change_a_translation(translator: Translat
         (["x", "--output=absent/out"], "folder"),
     ],
 )
-def test_a_wrong_call_is_refused_in_a_sentence(trained: Path, flags: list[str], words: str) -> None:
+def test_a_wrong_call_is_refused_in_a_sentence(
+    trained: Path, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     good = trained / "runs" / "tiny" / "best.ckpt"
     (trained / "torn.ckpt").write_bytes(good.read_bytes()[:5000])
     torch.save({"state_dict": {}}, trained / "other.ckpt")
-    done = run("translate.py", *flags, cwd=trained)
-    assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
-    assert done.stderr.count("\n") == 1 and done.stdout == ""
+    monkeypatch.chdir(trained)
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        translate.main(flags)
+    out, err = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert words in err and err.count("\n") == 1 and out == ""
 
 
 # --- evaluate.py
@@ -236,3 +249,37 @@ def test_every_configuration_builds_and_steps(config: Path, corpus: Path, tmp_pa
 def test_a_local_corpus_must_be_named(config: str, tmp_path: Path) -> None:
     done = run("train.py", "--config", ROOT / "configs" / f"{config}.yaml", cwd=tmp_path)
     assert done.returncode == 2 and "data.path" in done.stderr, done.stderr
+
+
+# --- README
+
+
+def readme_blocks(language: str) -> list[str]:
+    """The code blocks of the README, without Quick start's."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text[text.index("Then ask it something") :], flags=re.DOTALL)
+
+
+COMMANDS = [line for block in readme_blocks("bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if "train.py" not in c])
+def test_the_commands_of_the_readme_work(command: str, trained: Path, corpus: Path, tmp_path: Path) -> None:
+    files = {"input": corpus / "test.fr", "source": corpus / "test.fr", "reference": corpus / "test.en"}
+    files |= {"hypotheses": corpus / "test.en", "baseline": corpus / "test.en", "checkpoint": "runs/tiny/best.ckpt"}
+    program = shlex.split(command)[2:]
+    for i, word in enumerate(program):
+        if word == "FILE":
+            flag = program[i - 1].removeprefix("--")
+            program[i] = str(files.get(flag, tmp_path / flag))
+    done = run(*program, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout or (tmp_path / "output").exists()
+
+
+def test_the_python_of_the_readme_works(trained: Path) -> None:
+    code = "\n".join(readme_blocks("python")).replace("runs/phrasebook", str(trained / "runs" / "tiny"))
+    src = torch.tensor([[5, 6, 2]])
+    scope: dict[str, object] = {"src": src, "tgt": torch.tensor([[1, 7]])}
+    exec(code, scope)
+    assert scope["maps"]["decoder.1.cross_attention"].shape == (1, 2, 2, 3)  # type: ignore[index]
