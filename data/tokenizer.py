@@ -74,8 +74,12 @@ class Tokenizer:
         return self.processor.encode([normalise(text) for text in texts], add_eos=True)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Ids -> texts; special ids vanish."""
-        return self.processor.decode([[i for i in row if i > UNK] for row in ids])
+        """Ids -> texts of one line each; special ids vanish.
+
+        A byte piece may be a line break, which must not break the rule of one output line for each input line.
+        """
+        texts = self.processor.decode([[i for i in row if i > UNK] for row in ids])
+        return [" ".join(text.split()) for text in texts]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Ids -> pieces as SentencePiece writes them, `▁` before a word."""

@@ -125,6 +125,12 @@ def test_no_input_is_unknown_and_text_survives() -> None:
     assert Tokenizer(tokenizer.model).encode(TEXT[:9]) == tokenizer.encode(TEXT[:9])
 
 
+def test_a_decoded_line_break_does_not_break_a_line() -> None:
+    tokenizer = Tokenizer.train(TEXT, 400)
+    ids = [tokenizer.processor.piece_to_id(piece) for piece in ("▁le", "<0x0A>", "<0x0A>", "▁le")]
+    assert tokenizer.decode([ids]) == ["le le"]
+
+
 def test_spaces_accents_and_apostrophes_are_written_in_one_way() -> None:
     assert normalise(" L’e\u0301te\u0301\u00a0 !\n") == "L'été !"
 
