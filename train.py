@@ -106,7 +106,8 @@ def main(arguments: list[str] | None = None) -> None:
     run, ckpt_path = RUNS / cli.config.name, cli.config.ckpt_path
     if ckpt_path == "last":
         ckpt_path = str(run / "last.ckpt")
-    if ckpt_path is None and (run / "config.yaml").exists():
+    # The other processes start after the first has written the configuration.
+    if ckpt_path is None and cli.trainer.is_global_zero and (run / "config.yaml").exists():
         raise UserError(f"{run} exists: choose another --name, or go on with it by --ckpt_path last")
     if ckpt_path is not None and not Path(ckpt_path).is_file():
         raise UserError(f"--ckpt_path: {ckpt_path} is missing, there is nothing to go on from")

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-PAD, BOS = 0, 1
+from data.tokenizer import BOS, PAD
 
 
 class Batch(NamedTuple):

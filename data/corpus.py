@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
+from datasets import Dataset, DatasetDict, load_dataset
 
 from data import phrasebook
 from data.tokenizer import normalise
@@ -230,6 +230,6 @@ def cut_splits(kept: dict[str, Dataset], missing: list[str], seed: int) -> str:
 
 def both_sides(train: Dataset) -> Iterator[str]:
     """Yield the sentences of both languages, in batches from disk."""
-    for rows in concatenate_datasets([train.select_columns(["src", "tgt"])]).iter(1000):
+    for rows in train.select_columns(["src", "tgt"]).iter(1000):
         yield from rows["src"]
         yield from rows["tgt"]

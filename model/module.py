@@ -91,8 +91,7 @@ class TranslationModule(L.LightningModule):
             since = max(1e-9, now - self.clock[0])
             self.log("tokens/s", tokens / since, prog_bar=True)
             self.log("percent_done", 100 * self.progress(), prog_bar=True)
-            now, tokens = time.monotonic(), 0
-            self.clock = (now, tokens)
+            self.clock = (now, 0)
         else:
             self.clock = (self.clock[0], tokens)
         self.log("loss", loss.detach(), prog_bar=True)
