@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from data.tokenizer import BOS, PAD
+from data.tokenizer import BOS, PAD, Tokenizer
 
 
 class Batch(NamedTuple):
@@ -68,10 +68,30 @@ class TokenBatches:
     """
 
     def __init__(
-        self, dataset: Dataset, batch_tokens: int, seed: int, *, shuffle: bool, rank: int = 0, world: int = 1
+        self,
+        dataset: Dataset,
+        batch_tokens: int,
+        seed: int,
+        *,
+        shuffle: bool,
+        rank: int = 0,
+        world: int = 1,
+        tokenizer: Tokenizer | None = None,
+        subword_alpha: float | None = None,
     ) -> None:
-        """Args: dataset, with columns src_ids, tgt_ids and their lengths; batch_tokens, see `group_by_length`."""
-        self.rows = dataset.select_columns(["src_ids", "tgt_ids"]).with_format("arrow")
+        """Remember the corpus and cut the first epoch.
+
+        Args:
+            dataset: with columns src, tgt, src_ids, tgt_ids, src_length, tgt_length.
+            batch_tokens: see `group_by_length`; lengths are those of the most probable cut.
+            seed: of the order, and of sampled cuts.
+            shuffle: anew every epoch.
+            rank, world: this process among how many.
+            tokenizer, subword_alpha: if alpha is given, texts are cut anew each epoch by `tokenizer.sample`.
+        """
+        self.tokenizer, self.subword_alpha = tokenizer, subword_alpha
+        columns = ["src_ids", "tgt_ids"] if subword_alpha is None else ["src", "tgt"]
+        self.rows = dataset.select_columns(columns).with_format("arrow")
         # One column at a time and as arrays: the texts of a large corpus never enter memory.
         lengths = dataset.select_columns(["src_length", "tgt_length"]).with_format("numpy")[:]
         self.src_lengths, self.tgt_lengths = lengths["src_length"], lengths["tgt_length"]
@@ -95,17 +115,28 @@ class TokenBatches:
             self.set_epoch(self.epoch + 1)
         while self.position < len(self.batches):
             self.position += 1
-            yield self.collate(self.batches[self.position - 1])
+            yield self.collate(self.position - 1)
 
-    def collate(self, index: np.ndarray) -> Batch:
+    def collate(self, position: int) -> Batch:
         """Build this process's share of a global batch."""
-        n_tokens = int(self.tgt_lengths[index].sum())
-        mine = index[self.rank :: self.world]
-        if not len(mine):
+        index = self.batches[position]
+        share = slice(self.rank, None, self.world)
+        if self.subword_alpha is None or self.tokenizer is None:
+            table = self.rows[index[share]]
+            src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
+            n_tokens = int(self.tgt_lengths[index].sum())
+        else:  # every process draws the whole batch, so that all know its number of tokens
+            table = self.rows[index]
+            seed = np.random.SeedSequence((self.seed, self.epoch, position)).generate_state(2)
+            src, tgt = (
+                self.tokenizer.sample(table[side].to_pylist(), self.subword_alpha, int(seed[i]))
+                for i, side in enumerate(("src", "tgt"))
+            )
+            n_tokens = sum(map(len, tgt))
+            src, tgt = src[share], tgt[share]
+        if not src:
             return Batch(torch.empty(0, dtype=torch.long), pad([[PAD]]), pad([[PAD, PAD]]), n_tokens)
-        table = self.rows[mine]
-        src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
-        return Batch(torch.from_numpy(mine), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
+        return Batch(torch.from_numpy(index[share]), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
 
     def state_dict(self) -> dict[str, Any]:
         """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""

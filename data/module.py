@@ -39,6 +39,7 @@ class TranslationData(L.LightningDataModule):
         target_lang: str = "en",
         vocab_size: int = 8000,
         batch_tokens: int = 4096,
+        subword_alpha: float | None = None,
         max_words: int = 200,
         max_ratio: float = 3.0,
         seed: int = 1,
@@ -52,6 +53,8 @@ class TranslationData(L.LightningDataModule):
             target_lang: code of the language to translate to.
             vocab_size: pieces of the joint vocabulary, special ids and 256 bytes included.
             batch_tokens: most padded tokens in one batch on its longer side, over all processes.
+            subword_alpha: cut the training text anew each epoch, drawn with this inverse temperature; null takes the
+                most probable cut always.
             max_words: longer training pairs are left out, and counted.
             max_ratio: training pairs with a greater ratio of characters are left out, and counted.
             seed: of the splits and of the order of the batches.
@@ -116,13 +119,22 @@ class TranslationData(L.LightningDataModule):
 
     def train_dataloader(self) -> TokenBatches:
         """Batches of the training split, shuffled, this process's share of each."""
-        return self._batches("train", shuffle=True)
+        return self._batches("train", shuffle=True, subword_alpha=self.hparams["subword_alpha"])
 
     def val_dataloader(self) -> TokenBatches:
         """Batches of the validation split."""
         return self._batches("val", shuffle=False)
 
-    def _batches(self, split: str, *, shuffle: bool) -> TokenBatches:
+    def _batches(self, split: str, *, shuffle: bool, subword_alpha: float | None = None) -> TokenBatches:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         h: Any = self.hparams
-        return TokenBatches(self.load()[split], h.batch_tokens, h.seed, shuffle=shuffle, rank=rank, world=world)
+        return TokenBatches(
+            self.load()[split],
+            h.batch_tokens,
+            h.seed,
+            shuffle=shuffle,
+            rank=rank,
+            world=world,
+            tokenizer=self.tokenizer,
+            subword_alpha=subword_alpha,
+        )
