@@ -1,11 +1,12 @@
 """Translate: `python translate.py "Je suis heureux"`, or `python translate.py --input FILE --output FILE`."""
 
 import argparse
+import copy
 import json
 import pickle
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +19,21 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 from data import Tokenizer
 from data.batching import pad
 from errors import UserError, one_sentence
-from model import Transformer, search
+from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
+from model import Hypothesis, Transformer, search
 from model.search import max_length, translation_step
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
 SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff", "dropout", "norm")
+
+
+class Sentence(NamedTuple):
+    """One sentence, or part of an over-long one: the line it stands in (from 0), its ids, its translations."""
+
+    line: int
+    ids: list[int]
+    hypotheses: list[Hypothesis]
 
 
 class Translation(NamedTuple):
@@ -37,12 +47,28 @@ class Translation(NamedTuple):
 class Translator:
     """A tokenizer and a model, joined: text in, text out."""
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer, data: dict[str, Any], precision: str = "32") -> None:
-        """Args: model; tokenizer; data, the settings of the corpus it learned; precision, `32` or `bf16`."""
+    def __init__(
+        self,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        data: dict[str, Any],
+        precision: str = "32",
+        alignment: Reading | None = None,
+    ) -> None:
+        """Join what belongs together.
+
+        Args:
+            model, tokenizer: the network, and the pieces that it was trained with.
+            data: settings of the corpus that it learned.
+            precision: `32` or `bf16`.
+            alignment: the cross-attention that aligns words best, if that was ever measured.
+        """
+        self.alignment = alignment
         self.model, self.tokenizer, self.data = model.eval(), tokenizer, data
         self.source_lang, self.target_lang = data["source_lang"], data["target_lang"]
         self.device = next(model.parameters()).device
-        self.precision = precision
+        # Attention is looked at in float32, whatever the search runs in.
+        self.searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence
@@ -69,6 +95,7 @@ class Translator:
             weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
             settings = checkpoint["datamodule_hyper_parameters"]
             data = {name: value for name, value in settings.items() if not name.startswith("_")}  # Lightning's own
+            alignment = Reading(**checkpoint["alignment"]) if "alignment" in checkpoint else None
             model = Transformer(**sizes)
             model.load_state_dict(weights)
         except FileNotFoundError:
@@ -77,63 +104,87 @@ class Translator:
             raise UserError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"checkpoint {path} is of another kind: {error!r} is missing in it") from error
-        return cls(model.to(device), tokenizer, data, precision)
+        return cls(model.to(device), tokenizer, data, precision, alignment)
 
     def translate(
         self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 64, length_penalty: float = 0.6
     ) -> list[str]:
         """Translate lines of text: one string back for each, in order; a blank line stays blank."""
-        found = self.n_best(texts, 1, beam_size, batch_size, length_penalty)
-        return [translations[0].text for translations in found]
+        sentences = self.search(texts, beam_size, batch_size, length_penalty)
+        return [translations[0].text for translations in self.join(sentences, len(texts))]
 
     @torch.inference_mode()
-    def n_best(
+    def search(
         self,
         texts: Sequence[str],
-        n_best: int = 1,
         beam_size: int = 4,
         batch_size: int = 64,
         length_penalty: float = 0.6,
         first_line: int = 1,
-    ) -> list[list[Translation]]:
-        """Translate lines of text, the best `n_best` translations of each.
-
-        A line of several sentences is split, and joined again: its i-th translation joins the i-th of each sentence.
-        What is cut is said on stderr.
+    ) -> list[Sentence]:
+        """Find the best translations of every sentence in lines of text; what is cut is said on stderr.
 
         Args:
             texts: lines; each may hold several sentences, or none.
-            n_best: translations of each line, at most beam_size.
             beam_size: hypotheses kept in search; 1 is greedy.
             batch_size: sentences translated at once.
             length_penalty: alpha of `model.search.penalty`.
             first_line: number of the first line, for warnings.
+
+        Returns:
+            The sentences in the order of the text.
         """
         segments: list[tuple[int, list[int]]] = []  # line, ids
-        for line, text in enumerate(texts):
+        for line, text in enumerate(map(without_surrogates, texts)):
             pieces = [chunk for ids in self.tokenizer.encode(self.sentences(text)) for chunk in self.chunks(ids)]
             if any(len(ids) == MAX_PIECES for ids in pieces):
                 warn(f"line {first_line + line}: a sentence longer than {MAX_PIECES} pieces is translated in parts")
             segments += [(line, ids) for ids in pieces]
-        results: list[list[Translation]] = [[] for _ in segments]
+        results: list[Sentence | None] = [None for _ in segments]
         order = sorted(range(len(segments)), key=lambda i: len(segments[i][1]))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             src = pad([segments[i][1] for i in rows]).to(self.device)
             lengths = torch.tensor([max_length(len(segments[i][1])) for i in rows])
-            with torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext():
-                found = search(translation_step(self.model, src), lengths, beam_size, length_penalty, self.device)
+            found = search(translation_step(self.searched, src), lengths, beam_size, length_penalty, self.device)
             for i, hypotheses in zip(rows, found, strict=True):
-                best = hypotheses[:n_best]
-                if best[0].cut:
-                    line = first_line + segments[i][0]
-                    warn(f"line {line}: the translation was ended at {len(best[0].tokens)} pieces")
-                decoded = self.tokenizer.decode([h.tokens for h in best])
-                results[i] = [Translation(t, h.log_prob, h.score) for t, h in zip(decoded, best, strict=True)]
-        lines: list[list[list[Translation]]] = [[] for _ in texts]
-        for (line, _), translations in zip(segments, results, strict=True):
-            lines[line].append(translations)
-        return [join(parts) for parts in lines]
+                line, ids = segments[i]
+                if hypotheses[0].cut:
+                    pieces_made = len(hypotheses[0].tokens)
+                    warn(f"line {first_line + line}: the translation was ended at {pieces_made} pieces")
+                results[i] = Sentence(line, ids, hypotheses)
+        return [sentence for sentence in results if sentence is not None]
+
+    def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
+        """Put sentences back into lines: the i-th translation of a line joins the i-th of each of its sentences.
+
+        Args:
+            sentences: what `search` found.
+            n_lines: lines that were searched; one without a sentence is blank, and stays so.
+            n_best: most translations of each line.
+        """
+        lines: list[list[Sentence]] = [[] for _ in range(n_lines)]
+        for sentence in sentences:
+            lines[sentence.line].append(sentence)
+        joined = []
+        for parts in lines:
+            ranks = min((len(part.hypotheses) for part in parts), default=1)
+            joined.append([self._translation(parts, rank) for rank in range(min(n_best, ranks))])
+        return joined
+
+    def _translation(self, parts: Sequence[Sentence], rank: int) -> Translation:
+        chosen = [part.hypotheses[rank] for part in parts]
+        text = " ".join(self.tokenizer.decode([hypothesis.tokens for hypothesis in chosen]))
+        return Translation(text, sum((h.log_prob for h in chosen), 0.0), sum((h.score for h in chosen), 0.0))
+
+    def maps(self, source_ids: list[int], target_ids: list[int]) -> SentenceMaps:
+        """Take all attention weights of one sentence and its translation, found (`search`) or given, as ids."""
+        source, translation = self.tokenizer.decode([source_ids, target_ids])
+        return take_maps(self.model, source_ids, target_ids, self.tokenizer.pieces, source, translation)
+
+    def maps_of_pair(self, source: str, target: str) -> SentenceMaps:
+        """Take all attention weights of one sentence and a given translation of it, as texts."""
+        return self.maps(*self.tokenizer.encode([source, target]))
 
     def sentences(self, text: str) -> list[str]:
         """Cut a line into sentences; none if it is blank."""
@@ -151,19 +202,9 @@ class Translator:
         yield ids
 
 
-def join(parts: list[list[Translation]]) -> list[Translation]:
-    """Join the translations of a line's sentences, the i-th with the i-th."""
-    if not parts:
-        return [Translation("", 0.0, 0.0)]
-    ranks = range(min(map(len, parts)))
-    return [
-        Translation(
-            " ".join(part[rank].text for part in parts),
-            sum(part[rank].log_prob for part in parts),
-            sum(part[rank].score for part in parts),
-        )
-        for rank in ranks
-    ]
+def without_surrogates(text: str) -> str:
+    """Replace halves of UTF-16 pairs, which a Python string may hold but no text can, by U+FFFD."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def warn(sentence: str) -> None:
@@ -219,6 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--n_best", type=int, default=1, help="translations of each line; more than one with jsonl only"
     )
+    parser.add_argument("--attention", type=Path, help="folder for all attention of every translation (python -m maps)")
+    parser.add_argument("--resume", action="store_true", help="go on with an --output that was interrupted")
     parser.add_argument(
         "--format", choices=("text", "jsonl"), default="text", help="jsonl: a list of translations a line"
     )
@@ -234,17 +277,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--input {flags.input} is missing")
     if flags.output and not flags.output.resolve().parent.is_dir():
         raise UserError(f"--output {flags.output}: its folder does not exist")
+    if flags.resume and not (flags.input and flags.output):
+        raise UserError("--resume goes on with a file: give --input and --output as before")
     translator = load_translator(flags)
-
-    def answer(lines: list[str], first: int) -> Iterator[str]:
-        found = translator.n_best(
-            lines, flags.n_best, flags.beam_size, flags.batch_size, flags.length_penalty, first_line=first
-        )
-        for translations in found:
-            if flags.format == "jsonl":
-                yield json.dumps([t._asdict() for t in translations], ensure_ascii=False)
-            else:
-                yield translations[0].text
+    if flags.attention:
+        make_folder(flags.attention)
 
     if flags.text:
         lines, window, total = iter(flags.text), WINDOW, len(flags.text)
@@ -256,20 +293,59 @@ def main(arguments: Sequence[str] | None = None) -> None:
         lines, window, total = read_lines(sys.stdin.buffer, "standard input"), 1, 0
 
     part = flags.output.with_name(f"{flags.output.name}.part") if flags.output else None
+    done = finished_lines(part) if part and flags.resume else 0
+    if done:
+        print(f"--resume: {done} lines of {flags.output} are there already", file=sys.stderr)
+        next(islice(lines, done - 1, done), None)  # passes over them
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-    out = part.open("w", encoding="utf-8", newline="\n") if part else sys.stdout
-    done = 0
+    out = part.open("a" if done else "w", encoding="utf-8", newline="\n") if part else sys.stdout
     with Progress(console=Console(stderr=True), transient=True, disable=total <= WINDOW) as bar:
-        task = bar.add_task("translating", total=total)
+        task = bar.add_task("translating", total=total, completed=done)
         while batch := list(islice(lines, window)):
-            for line in answer(batch, done + 1):
-                print(line, file=out)
+            sentences = translator.search(
+                batch, flags.beam_size, flags.batch_size, flags.length_penalty, first_line=done + 1
+            )
+            for translations in translator.join(sentences, len(batch), flags.n_best):
+                if flags.format == "jsonl":
+                    print(json.dumps([t._asdict() for t in translations], ensure_ascii=False), file=out)
+                else:
+                    print(translations[0].text, file=out)
             out.flush()
+            if flags.attention:
+                reading = translator.alignment or usual_reading(len(translator.model.decoder))
+                export(named_maps(translator, sentences, done + 1, flags.n_best), flags.attention, reading)
             done += len(batch)
             bar.update(task, completed=done)
     if part:
         out.close()
         part.replace(flags.output)
+
+
+def finished_lines(part: Path) -> int:
+    """Count the lines of whole windows in an interrupted output and cut off the rest.
+
+    Whole windows only: the same sentences then meet in the same batches, and the output is that of an uninterrupted
+    run byte for byte.
+    """
+    if not part.exists():
+        return 0
+    with part.open("rb+") as stream:
+        whole = [line for line in stream if line.endswith(b"\n")]
+        done = len(whole) // WINDOW * WINDOW
+        stream.truncate(sum(map(len, whole[:done])))
+    return done
+
+
+def named_maps(
+    translator: Translator, sentences: Sequence[Sentence], first_line: int, n_best: int
+) -> Iterator[tuple[str, SentenceMaps]]:
+    """Yield the maps of translations, named LINE.SENTENCE, or LINE.SENTENCE.RANK where there are several of each."""
+    line, place = -1, 0
+    for sentence in sentences:
+        line, place = sentence.line, place + 1 if sentence.line == line else 1
+        for rank, hypothesis in enumerate(sentence.hypotheses[:n_best], 1):
+            name = f"{first_line + line}.{place}"
+            yield name if n_best == 1 else f"{name}.{rank}", translator.maps(sentence.ids, hypothesis.tokens)
 
 
 if __name__ == "__main__":

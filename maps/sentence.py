@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -126,7 +127,7 @@ def word_spans(tokens: Sequence[str]) -> list[Span]:
         for i, token in enumerate(tokens)
         if i == 0 or token.startswith("▁") or token in special or tokens[i - 1] in special
     ]
-    return list(zip(starts, [*starts[1:], len(tokens)], strict=True))
+    return list(pairwise([*starts, len(tokens)]))
 
 
 def merge(weights: np.ndarray, queries: Sequence[Span], keys: Sequence[Span]) -> np.ndarray:

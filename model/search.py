@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from model.transformer import BOS, EOS, PAD, UNK, LayerCache, Transformer
+
+CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few vector registers
 
 # (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
 # grid (B, K) of the step before: they say which hypothesis each one continues, and, by what they leave out, which
@@ -69,11 +72,9 @@ def search(
         if last.any():
             others = torch.arange(n_tokens, device=device) != EOS
             candidates = candidates.masked_fill(last.to(device)[:, None, None] & others, float("-inf"))
-        candidates += log_probs.unsqueeze(-1)
         # Each hypothesis offers the end mark once, so 2 K candidates hold at least K that go on.
-        width = min(2 * beam_size, candidates[0].numel())
-        top, index = candidates.flatten(1).topk(width, dim=1)  # (B, 2 K), best first
-        parents, tokens = (index // n_tokens).cpu(), (index % n_tokens).cpu()
+        top, parents, tokens = largest_sums(log_probs, candidates, 2 * beam_size)  # (B, 2 K), best first
+        parents, tokens = parents.cpu(), tokens.cpu()
         ends = tokens == EOS
 
         for row, rank in ends[:, :beam_size].nonzero().tolist():
@@ -100,6 +101,31 @@ def search(
     return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]
 
 
+def largest_sums(log_probs: Tensor, candidates: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the n largest of log_probs (B, K) + candidates (B, K, V) of each sentence.
+
+    The n largest stand in the n chunks with the largest maxima. A maximum is found ten times faster than a sorted
+    selection, so only those chunks are added to and sorted.
+
+    Returns:
+        sums, rows of K and columns of V (B, n) each, largest first; n is at most K * V.
+    """
+    n_beams, n_tokens = candidates.shape[1:]
+    n = min(n, n_beams * n_tokens)
+    if n_tokens % CHUNK:
+        candidates = F.pad(candidates, (0, -n_tokens % CHUNK), value=float("-inf"))
+    chunks = candidates.unflatten(-1, (-1, CHUNK))  # (B, K, chunks, CHUNK)
+    maxima = (chunks.amax(-1) + log_probs.unsqueeze(-1)).flatten(1)  # (B, K * chunks)
+    best = maxima.topk(min(n, maxima.size(1)), dim=1).indices  # (B, n)
+    added = log_probs.gather(1, best // chunks.size(2)).unsqueeze(-1)  # (B, n, 1)
+    near = chunks.flatten(1, 2).gather(1, best.unsqueeze(-1).expand(-1, -1, CHUNK)) + added  # (B, n, CHUNK)
+    sums, place = near.flatten(1).topk(n, dim=1)
+    index = best.gather(1, place // CHUNK) * CHUNK + place % CHUNK  # into (K, chunks * CHUNK)
+    # The padding of the last chunk may be chosen where less than n is possible at all; it is as impossible as V - 1.
+    tokens = (index % candidates.size(-1)).clamp(max=n_tokens - 1)
+    return sums, index // candidates.size(-1), tokens
+
+
 def translation_step(model: Transformer, src: Tensor) -> Step:
     """Bind a model and a batch of source ids (B, S) to the closure that `search` asks for.
 
@@ -113,8 +139,9 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
         nonlocal memory, src_mask, width
         if parents is not None:
             rows = parents.flatten()
-            for layer in cache:
-                layer.own.select(rows)
+            if len(rows) != len(memory) * width or not torch.equal(rows, torch.arange(len(rows), device=rows.device)):
+                for layer in cache:
+                    layer.own.select(rows)
             if len(parents) < len(memory):  # some sentences are finished
                 sentences = parents[:, 0] // width
                 memory, src_mask = memory[sentences], src_mask[sentences]

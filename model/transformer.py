@@ -196,6 +196,7 @@ class Transformer(nn.Module):
         norm: Norm = "pre",
     ) -> None:
         super().__init__()
+        self.n_heads = n_heads
         self.embedding = nn.Embedding(vocab_size, d_model)
         self.dropout = Dropout(dropout)
         sizes = (d_model, n_heads, d_ff, dropout, norm)
@@ -237,7 +238,7 @@ class Transformer(nn.Module):
         """Ids (B, T), the first at position `start` -> √d_model · embedding + position (B, T, C)."""
         d_model = self.embedding.embedding_dim
         x = self.embedding(tokens) * d_model**0.5
-        return self.dropout(x + sinusoids(start, start + tokens.size(1), d_model, tokens.device))
+        return self.dropout(x + sinusoids(start, start + tokens.size(1), d_model, tokens.device).to(x.dtype))
 
     def logits(self, x: Tensor) -> Tensor:
         """Compare each state with every embedding: (..., C) -> (..., V)."""
