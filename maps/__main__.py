@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("--output", type=Path, required=True, help="folder for the files")
     command.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS, help="which files to write")
     command.add_argument("--picture_layers", type=int, nargs="+", help="layers in the pictures, from 0 (default: all)")
+    command.add_argument("--start", default="", help="what the page shows first, as in its address after #")
     command.add_argument("--picture_heads", type=int, nargs="+", help="heads in the pictures, from 0 (default: all)")
 
     command = commands.add_parser("walkthrough", parents=[every, one], help="a lesson on one attention, step by step")
@@ -112,7 +113,9 @@ def run_export(flags: argparse.Namespace, translator: Translator) -> None:
         for line, text in enumerate(flags.text, 1)
         for i, maps in enumerate(take(translator, text, flags.target, flags.beam_size), 1)
     ]
-    written = export(sentences, flags.output, reading, flags.formats, flags.picture_layers, flags.picture_heads)
+    written = export(
+        sentences, flags.output, reading, flags.formats, flags.picture_layers, flags.picture_heads, flags.start
+    )
     for path in written:
         print(path)
 
@@ -196,8 +199,10 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     print(f"  best      {shares.max():6.1%}, layer {layer}, head {head}")
     print(f"  pronouns translated right {right:6.1%}")
     firmest = max(range(len(links)), key=lambda i: attention_to_antecedent(chosen[i][1], links[i])[layer, head])
-    example = chosen[firmest][0]["src"]
-    print(f'  to see one: python -m maps export "{example}" --output DIR')
+    row, example = chosen[firmest][0], chosen[firmest][1]
+    query = word_spans(example.source_tokens)[row["pronoun_fr"]][0]
+    start = f"s=0&k=encoder_self&l={layer}&h={head}&q={query}&p={query}"
+    print(f'  to see one: python -m maps export "{row["src"]}" --output DIR --start "{start}"')
 
 
 def link_of(row: dict) -> Link:

@@ -26,6 +26,7 @@ def export(
     formats: Sequence[str] = FORMATS,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
+    start: str = "",
 ) -> list[Path]:
     """Write the attention of sentences as files: NAME.npz, NAME.json, NAME.KIND.png, NAME.KIND.svg, NAME.html.
 
@@ -38,6 +39,7 @@ def export(
         reading: of the alignment in NAME.json.
         formats: some of `FORMATS`.
         layers, heads: those in the pictures, from 0; all if None.
+        start: what the page shows first, see `page`.
 
     Returns:
         The files written.
@@ -62,7 +64,7 @@ def export(
                 for kind in KINDS if form in formats else ():
                     write(f"{name}.{kind}.{form}", picture(maps, kind, layers, heads, form))  # type: ignore[arg-type]
         if "html" in formats:
-            write(f"{chunk[0][0]}.html", page([maps for _, maps in chunk]))
+            write(f"{chunk[0][0]}.html", page([maps for _, maps in chunk], start))
     return written
 
 
