@@ -1,6 +1,7 @@
 """Token batches: sentences of like length together, a bounded number of tokens in each."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from data.corpus import column
 from data.tokenizer import BOS, PAD, Tokenizer
 
 
@@ -39,17 +41,29 @@ def group_by_length(
         seed: any list of numbers, such as the run's seed and the epoch.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(src_lengths))
+    order = rng.permutation(np.arange(len(src_lengths), dtype=np.uint32))  # a large corpus has many rows
     order = order[np.lexsort((src_lengths[order], tgt_lengths[order]))]
-    longest = np.maximum(src_lengths, tgt_lengths)[order].tolist()
-    starts, widest = [0], 0
-    for i, length in enumerate(longest):
-        widest = max(widest, length)
-        if i > starts[-1] and widest * (i - starts[-1] + 1) > batch_tokens:
-            starts.append(i)
-            widest = length
-    batches = np.split(order, starts[1:])
+    longest = np.maximum(src_lengths, tgt_lengths)[order]
+    starts: list[int] = [0]
+    while starts[-1] < len(order):
+        start = starts[-1]
+        rows = longest[start : start + max(1, batch_tokens // longest[start])]  # more could never fit
+        fit = np.maximum.accumulate(rows) * np.arange(1, len(rows) + 1) <= batch_tokens
+        starts.append(start + max(1, int(np.count_nonzero(fit))))
+    batches = [order[start:end] for start, end in pairwise(starts)]
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, Any]:
+    """Add ids and their lengths to a batch of pairs."""
+    tokenizer = Tokenizer(model)
+    src, tgt = tokenizer.encode(rows["src"]), tokenizer.encode(rows["tgt"])
+    return {
+        "src_ids": [np.array(ids, dtype=np.int32) for ids in src],
+        "tgt_ids": [np.array(ids, dtype=np.int32) for ids in tgt],
+        "src_length": np.array([len(ids) for ids in src], dtype=np.int32),
+        "tgt_length": np.array([len(ids) for ids in tgt], dtype=np.int32),
+    }
 
 
 def pad(rows: list[list[int]]) -> Tensor:
@@ -92,9 +106,8 @@ class TokenBatches:
         self.tokenizer, self.subword_alpha = tokenizer, subword_alpha
         columns = ["src_ids", "tgt_ids"] if subword_alpha is None else ["src", "tgt"]
         self.rows = dataset.select_columns(columns).with_format("arrow")
-        # One column at a time and as arrays: the texts of a large corpus never enter memory.
-        lengths = dataset.select_columns(["src_length", "tgt_length"]).with_format("numpy")[:]
-        self.src_lengths, self.tgt_lengths = lengths["src_length"], lengths["tgt_length"]
+        # Arrays of two columns: the texts of a large corpus never enter memory.
+        self.src_lengths, self.tgt_lengths = column(dataset, "src_length"), column(dataset, "tgt_length")
         self.batch_tokens, self.seed, self.shuffle = batch_tokens, seed, shuffle
         self.rank, self.world = rank, world
         self.set_epoch(0)
@@ -136,7 +149,9 @@ class TokenBatches:
             src, tgt = src[share], tgt[share]
         if not src:
             return Batch(torch.empty(0, dtype=torch.long), pad([[PAD]]), pad([[PAD, PAD]]), n_tokens)
-        return Batch(torch.from_numpy(index[share]), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
+        return Batch(
+            torch.from_numpy(index[share].astype(np.int64)), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""

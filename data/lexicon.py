@@ -2,7 +2,7 @@
 """The words of the phrasebook: French and English side by side, one entry a line, parsed by `data.phrasebook`.
 
 Nouns: French, gender, English, class; an irregular plural follows after a slash. Adjectives: French masculine and
-feminine, English, place (b before the noun, a after), classes they describe. Verbs: see VERBS.
+feminine, English, place (b before the noun, a after, - never beside it), classes they describe. Verbs: see VERBS.
 """
 
 NOUNS = """
@@ -30,20 +30,20 @@ fraise f strawberry food; cerise f cherry food; tomate f tomato food; carotte f 
 gâteau/gâteaux m cake food; sandwich/sandwichs m sandwich food; œuf m egg food; salade f salad food
 soupe f soup food; crêpe f pancake food; biscuit m biscuit food; tarte f pie food
 glace f ice cream food; citron m lemon food; pêche f peach food; champignon m mushroom food
-voiture f car vehicle; train m train vehicle; avion m plane vehicle; bateau/bateaux m boat vehicle
-vélo m bicycle vehicle; camion m truck vehicle; moto f motorcycle vehicle; tracteur m tractor vehicle
-livre m book thing; lettre f letter thing; stylo m pen thing; crayon m pencil thing
+voiture f car vehicle; train m train vehicle; avion m plane ride; bateau/bateaux m boat ride
+vélo m bicycle ride; camion m truck vehicle; moto f motorcycle vehicle; tracteur m tractor vehicle; bus/bus m bus vehicle; taxi m taxi vehicle
+livre m book openable; lettre f letter openable; stylo m pen thing; crayon m pencil thing
 table f table thing; chaise f chair thing; lampe f lamp thing; clé f key thing
-téléphone m telephone thing; ordinateur m computer thing; journal/journaux m newspaper thing; photo f photo thing
-image f picture thing; montre f watch thing; sac m bag thing; boîte f box thing
-bouteille f bottle thing; verre m glass thing; assiette f plate thing; couteau/couteaux m knife/knives thing
+téléphone m telephone thing; ordinateur m computer thing; journal/journaux m newspaper openable; photo f photo thing
+image f picture thing; montre f watch thing; sac m bag openable; boîte f box openable
+bouteille f bottle openable; verre m glass thing; assiette f plate thing; couteau/couteaux m knife/knives thing
 cuillère f spoon thing; fourchette f fork thing; fleur f flower thing; arbre m tree thing
-porte f door thing; fenêtre f window thing; lit m bed thing; miroir m mirror thing
+porte f door openable; fenêtre f window openable; lit m bed thing; miroir m mirror thing
 guitare f guitar thing; piano m piano thing; balle f ball thing; ballon m balloon thing
-cadeau/cadeaux m gift thing; billet m ticket thing; valise f suitcase thing; parapluie m umbrella thing
+cadeau/cadeaux m gift openable; billet m ticket thing; valise f suitcase openable; parapluie m umbrella openable
 bague f ring thing; pièce f coin thing; carte f map thing; tableau/tableaux m painting thing
 tapis/tapis m rug thing; horloge f clock thing; bougie f candle thing; panier m basket thing
-chanson f song thing; histoire f story thing; film m film thing; robe f dress clothes
+coussin m cushion thing; brosse f brush thing; drapeau/drapeaux m flag thing; robe f dress clothes
 chemise f shirt clothes; jupe f skirt clothes; manteau/manteaux m coat clothes; chapeau/chapeaux m hat clothes
 chaussure f shoe clothes; gant m glove clothes; veste f jacket clothes; cravate f tie clothes
 ceinture f belt clothes; écharpe f scarf/scarves clothes; pull m sweater clothes; casquette f cap clothes
@@ -58,62 +58,71 @@ château/châteaux m castle place; montagne f mountain place; île f island plac
 rue f street place; pont m bridge place; usine f factory place; banque f bank place
 """
 
-# classes: human, animal, food, vehicle, thing, clothes, place by their first letter; * for all of them
+# classes: human, animal, food, vehicle (driven), ride, thing, openable, clothes, place by their first letter; * for all
 ADJECTIVES = """
-grand grande big b avtcp; petit petite small b *; beau belle beautiful b *; vieux vieille old b hvtpca
-nouveau nouvelle new b vtcp; jeune jeune young b ha; joli jolie pretty b tcpf; bon bonne good b f
+grand grande big b avrtocp; petit petite small b *; beau belle beautiful b *; vieux vieille old b hvrtopca
+nouveau nouvelle new b vrtocp; jeune jeune young b ha; joli jolie pretty b tocpf; bon bonne good b f
 mauvais mauvaise bad b f; gros grosse fat b a; long longue long b c
-rouge rouge red a fvtc; bleu bleue blue a vtc; vert verte green a fvtc; jaune jaune yellow a fvtc
-noir noire black a avtc; blanc blanche white a avtc; gris grise grey a avtc; brun brune brown a atc
-rose rose pink a tc; violet violette purple a tc; heureux heureuse happy a h; triste triste sad a h
-fatigué fatiguée tired a ha; malade malade ill a ha; content contente pleased a h; intelligent intelligente clever a ha
+rouge rouge red a fvrtoc; bleu bleue blue a vrtoc; vert verte green a fvrtoc; jaune jaune yellow a fvrtoc
+noir noire black a avrtoc; blanc blanche white a avrtoc; gris grise grey a avrtoc; brun brune brown a atoc
+rose rose pink a toc; violet violette purple a toc; heureux heureuse happy a h; triste triste sad a h
+fatigué fatiguée tired a ha; malade malade sick a ha; content contente pleased - h; intelligent intelligente clever a ha
 gentil gentille kind a h; riche riche rich a h; pauvre pauvre poor a h; célèbre célèbre famous a hp
 fort forte strong a ha; faible faible weak a ha; calme calme calm a hap; drôle drôle funny a h
 sérieux sérieuse serious a h; curieux curieuse curious a ha; paresseux paresseuse lazy a ha; courageux courageuse brave a ha
 timide timide shy a ha; prudent prudente careful a h; jaloux jalouse jealous a h; fier fière proud a h
-seul seule alone a h; prêt prête ready a h; libre libre free a h; perdu perdue lost a h
-rapide rapide fast a av; lent lente slow a av; cher chère expensive a fvtc; propre propre clean a vtcp
-sale sale dirty a vtcp; lourd lourde heavy a t; léger légère light a t; chaud chaude hot a f
+seul seule alone - h; prêt prête ready - h; libre libre free a h; perdu perdue lost a h
+rapide rapide fast a avr; lent lente slow a avr; cher chère expensive a fvrtoc; propre propre clean a vrtocp
+sale sale dirty a vrtocp; lourd lourde heavy a to; léger légère light a to; chaud chaude hot a f
 froid froide cold a f; sucré sucrée sweet a f; délicieux délicieuse delicious a f; frais fraîche fresh a f
-ouvert ouverte open a p; fermé fermée closed a p; moderne moderne modern a vtp; ancien ancienne ancient a tp
-cassé cassée broken a vt; utile utile useful a vt; dangereux dangereuse dangerous a av; tranquille tranquille quiet a p
-étroit étroite narrow a c; large large wide a c; magnifique magnifique magnificent a vtcp; étrange étrange strange a hatp
-vide vide empty a tp; plein pleine full a t; parfait parfaite perfect a ftc; simple simple simple a t
+ouvert ouverte open a p; fermé fermée closed a p; moderne moderne modern a vrtop; ancien ancienne ancient a top
+cassé cassée broken a vrto; utile utile useful a vrto; dangereux dangereuse dangerous a avr; tranquille tranquille quiet a p
+étroit étroite narrow a c; large large wide a c; magnifique magnifique magnificent a vrtocp; étrange étrange strange a hatop
+vide vide empty a p; plein pleine full a p; parfait parfaite perfect a ftoc; simple simple simple a to
+"""
+
+# of each line, English, a sentence takes one at most: nothing is red and blue, or old and new
+RIVALS = """
+red blue green yellow black white grey brown pink purple
+big small fat; old new young modern ancient; happy sad; strong weak; rich poor; brave shy; fast slow; clean dirty
+heavy light; hot cold fresh; good bad delicious; open closed full empty; narrow wide long; beautiful pretty magnificent
 """
 
 # infinitive, [present of je tu il nous vous ils, participle] unless regular in -er; English base, [past, participle
-# in -ing] unless regular; aspect (s state, a action); classes of objects, - for none; être if that is its auxiliary
+# in -ing] unless regular; aspect (a action, e event, s state, f feeling, for things that are known); classes of objects,
+# - for none; être if that is its auxiliary
 VERBS = """
-aimer love s *; adorer adore s *; détester hate s *; préférer,préfère,préfères,préfère,préférons,préférez,préfèrent,préféré prefer,preferred s *
-regarder watch a havp; chercher look_for a *; trouver find,found s havtcf; montrer show,showed a vtcp
+aimer love f *; adorer adore f *; détester hate f *; préférer,préfère,préfères,préfère,préférons,préférez,préfèrent,préféré prefer,preferred,preferring f *
+regarder watch a havrp; chercher look_for a *; trouver find,found s havrtocf; montrer show,showed a vrtocp
 manger,mange,manges,mange,mangeons,mangez,mangent,mangé eat,ate a f; goûter taste a f; préparer prepare a f; couper cut,cut,cutting a f
-acheter,achète,achètes,achète,achetons,achetez,achètent,acheté buy,bought a fvtc
-vendre,vends,vends,vend,vendons,vendez,vendent,vendu sell,sold a fvtc; porter wear,wore a c; laver wash a vc
-voir,vois,vois,voit,voyons,voyez,voient,vu see,saw s *; prendre,prends,prends,prend,prenons,prenez,prennent,pris take,took,taking a ftc
-ouvrir,ouvre,ouvres,ouvre,ouvrons,ouvrez,ouvrent,ouvert open a t; fermer close,closed,closing a t
-perdre,perds,perds,perd,perdons,perdez,perdent,perdu lose,lost,losing a tc; oublier forget,forgot,forgetting s tc
+acheter,achète,achètes,achète,achetons,achetez,achètent,acheté buy,bought a fvrtoc
+vendre,vends,vends,vend,vendons,vendez,vendent,vendu sell,sold a fvrtoc; porter wear,wore a c; laver wash a vrc
+voir,vois,vois,voit,voyons,voyez,voient,vu see,saw s *; prendre,prends,prends,prend,prenons,prenez,prennent,pris take,took,taking a ftoc
+ouvrir,ouvre,ouvres,ouvre,ouvrons,ouvrez,ouvrent,ouvert open a o; fermer close a o
+perdre,perds,perds,perd,perdons,perdez,perdent,perdu lose,lost,losing a toc; oublier forget,forgot,forgetting s toc
 connaître,connais,connais,connaît,connaissons,connaissez,connaissent,connu know,knew s hp; visiter visit a p
-attendre,attends,attends,attend,attendons,attendez,attendent,attendu wait_for a hv; inviter invite,invited,inviting a h
+attendre,attends,attends,attend,attendons,attendez,attendent,attendu wait_for a hvr; inviter invite a h
 aider help a h; écouter listen_to a h; saluer greet a h; remercier thank a h
 rencontrer meet,met a h
 appeler,appelle,appelles,appelle,appelons,appelez,appellent,appelé call a h; dessiner draw,drew a *
-peindre,peins,peins,peint,peignons,peignez,peignent,peint paint a hatp; réparer repair a vt; casser break,broke a t
+peindre,peins,peins,peint,peignons,peignez,peignent,peint paint a hatop; réparer repair a vrto; casser break,broke a to
 conduire,conduis,conduis,conduit,conduisons,conduisez,conduisent,conduit drive,drove,driving a v
-nettoyer,nettoie,nettoies,nettoie,nettoyons,nettoyez,nettoient,nettoyé clean a vtp; cacher hide,hid,hiding a t
-toucher touch a at; compter count a at; quitter leave,left,leaving a p; photographier photograph a *
-admirer admire,admired,admiring s *; observer observe,observed,observing a hav; protéger,protège,protèges,protège,protégeons,protégez,protègent,protégé protect a ha
-imiter imitate,imitated,imitating a ha; nourrir,nourris,nourris,nourrit,nourrissons,nourrissez,nourrissent,nourri feed,fed a ha
-choisir,choisis,choisis,choisit,choisissons,choisissez,choisissent,choisi choose,chose,choosing a fvtc
+nettoyer,nettoie,nettoies,nettoie,nettoyons,nettoyez,nettoient,nettoyé clean a vrtop; cacher hide,hid,hiding a to
+toucher touch a ato; compter count a ato; quitter leave,left,leaving a p; photographier photograph a *
+admirer admire s *; observer observe a havr; protéger,protège,protèges,protège,protégeons,protégez,protègent,protégé protect a ha
+imiter imitate a ha; nourrir,nourris,nourris,nourrit,nourrissons,nourrissez,nourrissent,nourri feed,fed a ha
+choisir,choisis,choisis,choisit,choisissons,choisissez,choisissent,choisi choose,chose,choosing a fvrtoc
 dormir,dors,dors,dort,dormons,dormez,dorment,dormi sleep,slept a -; courir,cours,cours,court,courons,courez,courent,couru run,ran,running a -
-marcher walk a -; danser dance,danced,dancing a -; chanter sing,sang a -; nager,nage,nages,nage,nageons,nagez,nagent,nagé swim,swam,swimming a -
+marcher walk a -; danser dance a -; chanter sing,sang a -; nager,nage,nages,nage,nageons,nagez,nagent,nagé swim,swam,swimming a -
 travailler work a -; jouer play a -; rire,ris,ris,rit,rions,riez,rient,ri laugh a -; pleurer cry,cried a -
 parler speak,spoke a -; voyager,voyage,voyages,voyage,voyageons,voyagez,voyagent,voyagé travel,travelled,travelling a -; étudier study,studied a -
-arriver arrive,arrived,arriving a - être; partir,pars,pars,part,partons,partez,partent,parti leave,left,leaving a - être
-tomber fall,fell a - être; entrer come_in,came_in,coming_in a - être; rester stay a - être; rentrer go_home,went_home,going_home a - être
-mentir,mens,mens,ment,mentons,mentez,mentent,menti lie,lied,lying a -; sourire,souris,souris,sourit,sourions,souriez,sourient,souri smile,smiled,smiling a -
-attraper catch,caught a at; lever,lève,lèves,lève,levons,levez,lèvent,levé lift a t
+arriver arrive e - être; partir,pars,pars,part,partons,partez,partent,parti leave,left e - être
+tomber fall,fell e - être; entrer come_in,came_in e - être; rester stay a - être; rentrer go_home,went_home e - être
+sortir,sors,sors,sort,sortons,sortez,sortent,sorti go_out,went_out e - être; revenir,reviens,reviens,revient,revenons,revenez,reviennent,revenu come_back,came_back e - être
+mentir,mens,mens,ment,mentons,mentez,mentent,menti lie,lied,lying a -; sourire,souris,souris,sourit,sourions,souriez,sourient,souri smile a -
+attraper catch,caught a ato; lever,lève,lèves,lève,levons,levez,lèvent,levé lift a to
 commander order a f; mélanger,mélange,mélanges,mélange,mélangeons,mélangez,mélangent,mélangé mix a f; cuisiner cook a -
-respirer breathe,breathed,breathing a -; crier shout a -; trembler tremble,trembled,trembling a -; rêver dream a -
+respirer breathe a -; crier shout a -; trembler tremble a -; rêver dream a -
 réfléchir,réfléchis,réfléchis,réfléchit,réfléchissons,réfléchissez,réfléchissent,réfléchi think,thought a -
 """
 
@@ -138,7 +147,10 @@ le soir=in the evening h; l'après-midi=in the afternoon h; chaque été=every s
 
 FREQUENCIES = "toujours=always; souvent=often; parfois=sometimes; rarement=rarely"
 
-PREPOSITIONS = "dans=in; devant=in front of; derrière=behind; près de=near; à=at"
+PREPOSITIONS = "dans=in; à=at; devant=in front of; derrière=behind; près de=near"
+
+# places where one is sur, not dans or à
+SURFACES = "plage; île; montagne; pont"
 
 STATES = "faim=hungry; soif=thirsty; froid=cold; chaud=hot; peur=afraid; raison=right; tort=wrong; sommeil=sleepy"
 

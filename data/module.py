@@ -1,31 +1,24 @@
 """The data room's door: a LightningDataModule from one `data.path` to token batches."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 import lightning as L
-from datasets import Dataset, DatasetDict
+import numpy as np
+from datasets import Dataset, DatasetDict, IterableDataset
 from datasets.fingerprint import Hasher
 from lightning.pytorch.utilities import rank_zero_info
 
-from data.batching import TokenBatches
-from data.corpus import both_sides, clean, load_pairs
+from data.batching import TokenBatches, encode
+from data.corpus import both_sides, clean, clean_block, fingerprints_held_out, load_pairs, readable
+from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer
 from errors import UserError
 
-
-def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, list]:
-    """Add ids and their lengths to a batch of pairs."""
-    tokenizer = Tokenizer(model)
-    src, tgt = tokenizer.encode(rows["src"]), tokenizer.encode(rows["tgt"])
-    return {
-        "src_ids": src,
-        "tgt_ids": tgt,
-        "src_length": [len(ids) for ids in src],
-        "tgt_length": [len(ids) for ids in tgt],
-    }
+SAMPLE = 100_000  # pairs that teach the tokenizer; its memory grows with their text, its pieces hardly change
 
 
 class TranslationData(L.LightningDataModule):
@@ -40,11 +33,15 @@ class TranslationData(L.LightningDataModule):
         vocab_size: int = 8000,
         batch_tokens: int = 4096,
         subword_alpha: float | None = None,
+        streaming: bool = False,
+        block_pairs: int = 50_000,
         max_words: int = 200,
         max_ratio: float = 3.0,
         seed: int = 1,
     ) -> None:
         """Remember where the pairs are; nothing is read before `setup`.
+
+        Raises UserError where a number makes no sense.
 
         Args:
             path: `phrasebook`, a folder, a file, or a Hub data set (`org/name`).
@@ -55,13 +52,22 @@ class TranslationData(L.LightningDataModule):
             batch_tokens: most padded tokens in one batch on its longer side, over all processes.
             subword_alpha: cut the training text anew each epoch, drawn with this inverse temperature; null takes the
                 most probable cut always.
+            streaming: read the training pairs anew each epoch instead of copying them to the cache.
+            block_pairs: pairs of a stream that are read, cleaned and shuffled together.
             max_words: longer training pairs are left out, and counted.
             max_ratio: training pairs with a greater ratio of characters are left out, and counted.
             seed: of the splits and of the order of the batches.
         """
         super().__init__()
         self.save_hyperparameters()
+        least = {"vocab_size": 1, "batch_tokens": 1, "block_pairs": 1, "max_words": 1, "max_ratio": 1.0, "seed": 0}
+        for name, bound in least.items():
+            if self.hparams[name] < bound:
+                raise UserError(f"data.{name} must be at least {bound}, not {self.hparams[name]}")
+        if subword_alpha is not None and subword_alpha <= 0:
+            raise UserError(f"data.subword_alpha must be greater than 0, or null, not {subword_alpha}")
         self.splits: DatasetDict | None = None
+        self.stream: IterableDataset | None = None  # of the training pairs, where they are streamed
 
     def prepare_data(self) -> None:
         """Fill the cache, in one process, before the others read it."""
@@ -81,16 +87,23 @@ class TranslationData(L.LightningDataModule):
         num_proc = os.cpu_count() or 1
         if h.path is None:
             raise UserError("data.path is missing: give a folder, a file or a Hub data set (--data.path DIR)")
-        raw = load_pairs(h.path, h.subset, h.source_lang, h.target_lang, h.seed)
-        splits, report = clean(raw, h.max_words, h.max_ratio, h.seed, num_proc)
+        found = load_pairs(h.path, h.subset, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming)
+        if h.streaming:
+            self.stream = found.get("train")
+            found = self._head(found)
+        splits, report = clean(found, h.path, h.max_words, h.max_ratio, h.seed, num_proc)
         for sentence in report:
             rank_zero_info(sentence)
-        self.tokenizer = self._tokenizer(splits["train"], h.vocab_size)
+        self.tokenizer = self._tokenizer(splits["train"], h.vocab_size, h.seed)
+        if h.streaming:
+            self.held_out = fingerprints_held_out(splits, given=set(found))
+            del splits["train"]
         self.splits = DatasetDict(
             {
                 split: ds.map(
                     encode,
                     batched=True,
+                    batch_size=5000,
                     num_proc=num_proc if len(ds) > 20_000 else None,
                     fn_kwargs={"model": self.tokenizer.model},
                     desc=f"tokenising {split}",
@@ -100,8 +113,25 @@ class TranslationData(L.LightningDataModule):
         )
         return self.splits
 
-    def _tokenizer(self, train: Dataset, vocab_size: int) -> Tokenizer:
+    def _head(self, found: dict[str, IterableDataset]) -> dict[str, Dataset]:
+        """Read the beginning of a stream, which teaches the tokenizer, and all of its val and test."""
+        h: Any = self.hparams
+        found = {split: ds.select_columns(["src", "tgt"]) for split, ds in found.items()}
+        rank_zero_info(
+            f"streaming: the tokenizer, and splits that are not given, come from the first {SAMPLE:,} pairs; "
+            f"duplicates are sought within blocks of {h.block_pairs:,}"
+        )
+        with readable(h.path):
+            return {
+                split: Dataset.from_list(list(ds.take(SAMPLE) if split == "train" else ds))
+                for split, ds in found.items()
+            }
+
+    def _tokenizer(self, train: Dataset, vocab_size: int, seed: int) -> Tokenizer:
         """Train on the training split only, once for each text and size."""
+        if len(train) > SAMPLE:
+            chosen = np.random.default_rng(seed).choice(len(train), SAMPLE, replace=False)
+            train = train.select(np.sort(chosen))
         key = Hasher.hash((train._fingerprint, vocab_size))
         file = Path(datasets.config.HF_DATASETS_CACHE) / "sentencepiece" / f"{key}.model"
         if not file.exists():
@@ -117,21 +147,30 @@ class TranslationData(L.LightningDataModule):
         ds = self.load()[split]
         return list(ds["src"]), list(ds["tgt"])
 
-    def train_dataloader(self) -> TokenBatches:
+    def train_dataloader(self) -> TokenBatches | StreamedBatches:
         """Batches of the training split, shuffled, this process's share of each."""
-        return self._batches("train", shuffle=True, subword_alpha=self.hparams["subword_alpha"])
+        h: Any = self.hparams
+        splits, make_batches = self.load(), partial(self._batches, shuffle=True, subword_alpha=h.subword_alpha)
+        if self.stream is None:
+            return make_batches(splits["train"])
+        clean = partial(clean_block, max_words=h.max_words, max_ratio=h.max_ratio, held_out=self.held_out)
+        stream = self.stream.select_columns(["src", "tgt"])
+        ahead = self.trainer is not None
+        return StreamedBatches(stream, h.path, clean, make_batches, self.tokenizer.model, h.seed, h.block_pairs, ahead)
 
     def val_dataloader(self) -> TokenBatches:
         """Batches of the validation split."""
-        return self._batches("val", shuffle=False)
+        return self._batches(self.load()["val"], shuffle=False)
 
-    def _batches(self, split: str, *, shuffle: bool, subword_alpha: float | None = None) -> TokenBatches:
+    def _batches(
+        self, split: Dataset, *, shuffle: bool, subword_alpha: float | None = None, seed: int | None = None
+    ) -> TokenBatches:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         h: Any = self.hparams
         return TokenBatches(
-            self.load()[split],
+            split,
             h.batch_tokens,
-            h.seed,
+            h.seed if seed is None else seed,
             shuffle=shuffle,
             rank=rank,
             world=world,

@@ -18,7 +18,7 @@ from data import lexicon
 
 SIZES = {"val": 1000, "test": 1000, "train": 110_000}
 HELD_OUT = "Je suis heureux"  # never trained on, however punctuated: what a learner asks first
-CLASSES = "havtcpf"
+CLASSES = "havrtocpf"
 
 Token = tuple[str, int]  # a word and the number it shares with its translation; 0 for none
 
@@ -50,7 +50,7 @@ class Adjective:
 
     fr: tuple[str, str, str, str]
     en: str
-    before: bool
+    place: str
     kinds: str
 
     def form(self, gender: str, plural: bool) -> str:
@@ -68,9 +68,14 @@ class Verb:
     en: str
     past: str
     ing: str
-    state: bool
+    aspect: str
     objects: str
     etre: bool
+
+    @property
+    def progressive(self) -> bool:
+        """Say whether English speaks of it with -ing."""
+        return self.aspect in "ae"
 
     def imparfait(self, person: int) -> str:
         """Conjugate: the stem of `nous`, and the endings."""
@@ -124,14 +129,13 @@ def read_noun(entry: str) -> Noun:
 
 def read_adjective(entry: str) -> Adjective:
     m, f, en, place, kinds = entry.split()
-    return Adjective((m, f, plural(m, True), plural(f, True)), en, place == "b", CLASSES if kinds == "*" else kinds)
+    return Adjective((m, f, plural(m, True), plural(f, True)), en, place, CLASSES if kinds == "*" else kinds)
 
 
 def read_verb(entry: str) -> Verb:
     fr, en, aspect, objects, *etre = entry.split()
     infinitive, *forms = fr.split(",")
-    stem = infinitive[:-2]
-    forms = forms or [stem + ending for ending in ("e", "es", "e", "ons", "ez", "ent", "é")]
+    forms = forms or [infinitive[:-2] + ending for ending in ("e", "es", "e", "ons", "ez", "ent", "é")]
     base, *rest = (part.replace("_", " ") for part in en.split(","))
     first, _, particle = base.partition(" ")
     tail = f" {particle}" if particle else ""
@@ -142,20 +146,23 @@ def read_verb(entry: str) -> Verb:
         if first[-1] == "y" and first[-2] not in "aeo"
         else first + "ed"
     )
+    stem = first[:-1] if first[-1] == "e" and first[-2] != "e" else first
     kinds = CLASSES if objects == "*" else "" if objects == "-" else objects
     return Verb(
         infinitive, tuple(forms[:6]), forms[6], base, rest[0] if rest else past + tail,
-        rest[1] if len(rest) > 1 else first + "ing" + tail, aspect == "s", kinds, bool(etre),
+        rest[1] if len(rest) > 1 else stem + "ing" + tail, aspect, kinds, bool(etre),
     )  # fmt: skip
 
 
 NOUNS = [read_noun(entry) for entry in split(lexicon.NOUNS)]
+RIVALS = [set(entry.split()) for entry in split(lexicon.RIVALS)]
 ADJECTIVES = [read_adjective(entry) for entry in split(lexicon.ADJECTIVES)]
 VERBS = [read_verb(entry) for entry in split(lexicon.VERBS)]
 NAMES = [entry.split() for entry in split(lexicon.NAMES)]
 NUMBERS = [tuple(entry.replace("a_h", "a h").split(" ", 1)) for entry in split(lexicon.NUMBERS)]
 FREQUENCIES = [both(entry) for entry in split(lexicon.FREQUENCIES)]
 PREPOSITIONS = [both(entry) for entry in split(lexicon.PREPOSITIONS)]
+SURFACES = set(split(lexicon.SURFACES))
 STATES = [both(entry) for entry in split(lexicon.STATES)]
 WEATHER = [both(entry) for entry in split(lexicon.WEATHER)]
 PHRASES = [both(entry) for entry in split(lexicon.PHRASES)]
@@ -187,8 +194,8 @@ BEFORE_VOWEL = {
     "nouveau": "nouvel",
     "vieux": "vieil",
 }
-COLOURS = ("red", "blue", "green", "yellow", "black", "white", "grey", "brown", "pink", "purple")
 ELIDED = {"je", "le", "la", "ne", "de", "que", "me", "te"}
+ANIMALS_DO = ("dormir", "courir", "nager", "marcher", "jouer", "trembler", "respirer")
 ASPIRATED = ("huit", "haut", "onz")  # words before which nothing is elided
 
 
@@ -228,13 +235,13 @@ class Grammar:
         kind = self.rng.choice(kinds)
         return self.rng.choice([noun for noun in NOUNS if noun.kind == kind])
 
-    def adjective(self, kind: str) -> Adjective:
-        """Draw an adjective that fits a class of nouns, none twice in a sentence and only one colour."""
-        painted = any(a.en in COLOURS for a in self.used)
-        fitting = [
-            a for a in ADJECTIVES if kind in a.kinds and a not in self.used and not (painted and a.en in COLOURS)
-        ]
-        self.used.append(self.rng.choice(fitting))
+    def adjective(self, kind: str, places: str) -> Adjective:
+        """Draw an adjective that fits a class of nouns and one of `places`, none twice in a sentence, and no rival."""
+        taken = {a.en for a in self.used}
+        taken = taken.union(*(rivals for rivals in RIVALS if rivals & taken))
+        self.used.append(
+            self.rng.choice([a for a in ADJECTIVES if kind in a.kinds and a.place in places and a.en not in taken])
+        )
         return self.used[-1]
 
     def noun_phrase(
@@ -245,20 +252,18 @@ class Grammar:
         kinds = ["the", "the", "a", "this", "my"] + ["number"] * (noun.kind != "p") + (["own"] * 2 if owner else [])
         det = det or rng.choice(kinds)
         many = det == "number" or (noun.kind != "p" and self.chance(0.25))
-        adjective = self.adjective(noun.kind) if self.chance(0.35) else None
+        adjective = self.adjective(noun.kind, "ba") if self.chance(0.35) else None
         head = self.pair(noun.fr[many], noun.en[many])
         number = self.number
         self.nouns.append(number)
         article = self.determiner(det, noun.gender, many, owner, negated, adjective)
         form = self.pair(adjective.form(noun.gender, many), adjective.en) if adjective else Phrase()
-        before = adjective is not None and adjective.before
+        before = adjective is not None and adjective.place == "b"
         fr = [*article.fr, *(form.fr + head.fr if before else head.fr + form.fr)]
         en = [*article.en, *form.en, *head.en]
         for i in range(len(article.fr) + before):  # the determiner, and an adjective before the noun
             if fr[i][0] in BEFORE_VOWEL and starts_with_vowel(fr[i + 1][0]):
                 fr[i] = (BEFORE_VOWEL[fr[i][0]], fr[i][1])
-        if en[0][0] == "a" and en[1][0][0] in "aeiou" and not en[1][0].startswith(("uni", "use")):
-            en[0] = ("an", en[0][1])
         return Phrase(tuple(fr), tuple(en)), many, number
 
     def determiner(
@@ -269,7 +274,7 @@ class Grammar:
         if det == "the":
             return self.pair("les" if many else "la" if feminine else "le", "the")
         if det == "a":
-            before = adjective is not None and adjective.before
+            before = adjective is not None and adjective.place == "b"
             if negated:
                 return self.pair("de", "any" if many else "a")
             return self.pair(
@@ -307,7 +312,7 @@ class Grammar:
     def predicate(self, subject: Subject, tense: str, negated: bool = False) -> tuple[Phrase, Phrase]:
         """Être and an adjective: the verb and the rest."""
         kind = subject.noun.kind if subject.noun else "h"
-        adjective = self.adjective(kind)
+        adjective = self.adjective(kind, "ba-")
         forms = (BE_FR, BE_EN) if tense == "present" else (WAS_FR, WAS_EN)
         verb = self.pair(forms[0][subject.person], forms[1][subject.person])
         if negated:
@@ -322,7 +327,7 @@ class Grammar:
 
     def conjugate(self, verb: Verb, subject: Subject, tense: str, habit: bool, split_aux: bool = False) -> Phrase:
         """Give a verb its forms; the first English word is an auxiliary wherever `not` or a question needs one."""
-        person, simple = subject.person, verb.state or habit
+        person, simple = subject.person, habit or not verb.progressive
         feminine, many = subject.gender == "f", person > 2
         if tense == "past":
             agreement = ("e" if feminine else "") + ("s" if many else "") if verb.etre else ""
@@ -350,9 +355,15 @@ class Grammar:
 
     def place(self) -> Phrase:
         """Where it happens."""
-        preposition = self.pair(*self.rng.choice(PREPOSITIONS))
         noun = self.noun_of("p")
+        fr, en = self.rng.choice(PREPOSITIONS)
+        preposition = self.pair("sur", "on") if noun.fr[0] in SURFACES and fr in ("dans", "à") else self.pair(fr, en)
         return preposition + self.noun_phrase(noun, det=self.rng.choice(("the", "the", "this", "my")))[0]
+
+    def thing(self, verb: Verb, subject: Subject, negated: bool = False) -> Phrase:
+        """The object of a verb; one loves the cat or this cat, whereas one sees a cat."""
+        known = self.rng.choice(("the", "this", "my")) if verb.aspect == "f" else ""
+        return self.noun_phrase(self.noun_of(verb.objects), subject, negated, det=known)[0]
 
     def object_pronoun(self, verb: Verb, subject: Subject, tense: str, negated: bool) -> Phrase:
         """A verb with its object as a pronoun: before the French verb, behind the English one."""
@@ -405,12 +416,12 @@ class Grammar:
             return self.modal(subject, negated)
         if kind < 0.52:
             verb = rng.choice([v for v in VERBS if v.objects and not v.etre])
-            if verb.objects == "h" or set(verb.objects) <= set("vtcf"):
+            if verb.objects == "h" or set(verb.objects) <= set("vrtocf"):
                 tense = "past" if tense == "imparfait" else tense
                 return subject.phrase + self.object_pronoun(verb, subject, tense, negated)
         verb = rng.choice(VERBS)
         habit = tense == "present" and self.chance(0.3)
-        if verb.objects and tense == "imparfait" and verb.state:
+        if tense == "imparfait" and not verb.progressive:
             tense = "present"
         forms = self.conjugate(verb, subject, tense, habit, split_aux=negated)
         frequency = Phrase()
@@ -420,12 +431,11 @@ class Grammar:
             frequency = self.pair(*rng.choice(FREQUENCIES))
         body = Phrase(subject.phrase.fr + forms.fr + frequency.fr, subject.phrase.en + frequency.en + forms.en)
         if verb.objects:
-            owner = subject if subject.pronoun or subject.noun else None
-            body += self.noun_phrase(self.noun_of(verb.objects), owner, negated)[0]
-        elif self.chance(0.4):
+            body += self.thing(verb, subject, negated)
+        elif verb.aspect != "e" and self.chance(0.4):
             body += self.place()
         if (habit and not frequency.fr) or self.chance(0.3):
-            body += self.time(tense, habit) if not (verb.state and tense == "present" and not habit) else Phrase()
+            body += self.time(tense, habit) if verb.progressive or tense != "present" or habit else Phrase()
         return body
 
     def modal(self, subject: Subject, negated: bool) -> Phrase:
@@ -449,19 +459,19 @@ class Grammar:
         what = self.pair(verb.infinitive, f"to {verb.en}" if english == "want" else verb.en)
         body = subject.phrase + modal + what
         if verb.objects:
-            body += self.noun_phrase(self.noun_of(verb.objects), subject, negated)[0]
+            body += self.thing(verb, subject, negated)
         return body
 
     def linked(self) -> Phrase:
         """A clause about a thing or a person, and a second one whose pronoun stands for it."""
         rng = self.rng
-        first = self.noun_of("hhavvtc")
+        first = self.noun_of("hhavvrtoc")
         phrase, many, number = self.noun_phrase(first, det=rng.choice(("the", "this", "my")))
         subject = Subject(5 if many else 2, first.gender, phrase, noun=first, head=number)
         target = subject
         if first.kind == "h" and self.chance(0.6):
             # The pronoun may stand for the object, where gender tells it apart from the subject.
-            seen = rng.choice([n for n in NOUNS if n.kind in "vtc" and n.gender != first.gender])
+            seen = rng.choice([n for n in NOUNS if n.kind in "vrtoc" and n.gender != first.gender])
             verb = rng.choice([v for v in VERBS if seen.kind in v.objects])
             tense = rng.choice(("present", "past"))
             forms = self.conjugate(verb, subject, tense, habit=False)
@@ -472,7 +482,10 @@ class Grammar:
         else:
             verb_be, rest = self.predicate(subject, "present")
             body = subject.phrase + verb_be + rest
-        joint = self.pair(*rng.choice((("mais", "but"), ("et", "and"), ("parce que", "because"), ("car", "because"))))
+        joints = [("mais", "but"), ("et", "and")]
+        if first.kind in "ha":  # who acts or feels has reasons
+            joints += [("parce que", "because"), ("car", "because")]
+        joint = self.pair(*rng.choice(joints))
         many, gender, noun = target.person > 2, target.gender, target.noun
         assert noun is not None
         french = ("elle" if gender == "f" else "il") + ("s" if many else "")
@@ -482,21 +495,11 @@ class Grammar:
             self.link = (self.number, target.head)
         speaker = Subject(target.person, gender, pronoun, pronoun=french, noun=noun)
         if noun.kind in "ha" and self.chance(0.5):
-            verb = (
-                rng.choice([v for v in VERBS if not v.objects])
-                if noun.kind == "h"
-                else rng.choice(
-                    [
-                        v
-                        for v in VERBS
-                        if v.infinitive in ("dormir", "courir", "nager", "marcher", "jouer", "trembler", "respirer")
-                    ]
-                )
-            )
+            verb = rng.choice([v for v in VERBS if not v.objects and (noun.kind == "h" or v.infinitive in ANIMALS_DO)])
             forms = self.conjugate(verb, speaker, "present", habit=False, split_aux=(negated := self.chance(0.3)))
             return body + joint + pronoun + (self.negate(forms) if negated else forms)
-        if noun.kind == "v" and self.chance(0.5):
-            form, english = rng.choice((("roule", "moving"), ("avance", "advancing")))
+        if noun.kind in "vr" and self.chance(0.5):
+            form, english = ("roule", "moving") if noun.kind == "v" else ("avance", "moving forward")
             verb_phrase = self.pair(form + ("nt" if many else ""), f"{BE_EN[target.person]} {english}")
             return body + joint + pronoun + verb_phrase
         verb_be, rest = self.predicate(speaker, rng.choice(("present", "imparfait")), negated=self.chance(0.2))
@@ -514,7 +517,7 @@ class Grammar:
                 return Phrase(where.fr + forms.fr + self.glue(subject), where.en + forms.en + subject.phrase.en), "?"
             return Phrase(where.fr + forms.fr + subject.phrase.fr, where.en + forms.en + subject.phrase.en), "?"
         if kind < 0.25:
-            noun = self.noun_of("havtc")
+            noun = self.noun_of("havrtoc")
             how = self.pair("combien de", "how many")
             what = self.pair(noun.fr[1], noun.en[1])
             self.nouns.append(self.number)
@@ -540,7 +543,7 @@ class Grammar:
         forms = self.conjugate(verb, subject, tense, habit=False, split_aux=True)
         rest = Phrase()
         if verb.objects:
-            rest = self.noun_phrase(self.noun_of(verb.objects), subject)[0]
+            rest = self.thing(verb, subject)
         asked = self.ask(word, forms, subject)
         if subject.pronoun and subject.person and self.chance(0.5):
             fr = word.fr + forms.fr[:1] + self.glue(subject, forms.fr[0][0]) + forms.fr[1:]
@@ -559,13 +562,13 @@ class Grammar:
 
     def there_is(self) -> Phrase:
         """What is where."""
-        noun = self.noun_of("havtc")
+        noun = self.noun_of("havrtoc")
         phrase, many, _ = self.noun_phrase(noun, det=self.rng.choice(("a", "a", "number")))
         return self.pair("il y a", "there are" if many else "there is") + phrase + self.place()
 
     def this_is(self) -> Phrase:
         """Present something."""
-        noun = self.noun_of("havtcf")
+        noun = self.noun_of("havrtocf")
         self.number += 1
         phrase, many, _ = self.noun_phrase(noun, det=self.rng.choice(("a", "my", "the")))
         start = self.pair("ce sont", "these are") if many else self.pair("c' est", "this is")
@@ -578,12 +581,22 @@ class Grammar:
         return subject.phrase + verb + self.pair(*self.rng.choice(NUMBERS)) + self.pair("ans", "years old")
 
     def at_oclock(self) -> Phrase:
-        """A movement and its hour."""
+        """An event and its hour."""
         subject = self.subject()
-        verb = self.rng.choice([v for v in VERBS if not v.objects])
+        verb = self.rng.choice([v for v in VERBS if v.aspect == "e"])
         tense = self.rng.choice(("past", "future"))
         hour = self.pair("à", "at") + self.pair(*self.rng.choice(NUMBERS[:10])) + self.pair("heures", "o'clock")
         return subject.phrase + self.conjugate(verb, subject, tense, habit=False) + hour
+
+    def interrupted(self) -> Phrase:
+        """What somebody was doing when something happened."""
+        first, second = self.subject(), self.subject()
+        doing = self.rng.choice([v for v in VERBS if v.aspect == "a" and not v.objects])
+        event = self.rng.choice([v for v in VERBS if v.aspect == "e"])
+        was_doing = first.phrase + self.conjugate(doing, first, "imparfait", habit=False)
+        return (
+            was_doing + self.pair("quand", "when") + second.phrase + self.conjugate(event, second, "past", habit=False)
+        )
 
     def sentence(self) -> dict[str, Any]:
         """Draw one pair, with what stands beside it."""
@@ -602,17 +615,21 @@ class Grammar:
             phrase = self.age()
         elif kind < 0.60:
             phrase = self.at_oclock()
-        elif kind < 0.605:
+        elif kind < 0.62:
+            phrase = self.interrupted()
+        elif kind < 0.625:
             phrase = self.pair(*rng.choice(WEATHER + PHRASES))
-        elif kind < 0.68:
-            joint = rng.choice((("et", "and"), ("mais", "but"), ("parce que", "because"), ("quand", "when")))
+        elif kind < 0.69:
+            joint = rng.choice((("et", "and"), ("mais", "but"), ("parce que", "because")))
             phrase = self.clause() + self.pair(*joint) + self.clause()
         elif kind < 0.78:
             subject = self.subject()
-            verb, rest = self.predicate(subject, rng.choice(("present", "imparfait")), negated=self.chance(0.25))
+            tense = rng.choice(("present", "imparfait"))
+            verb, rest = self.predicate(subject, tense, negated=self.chance(0.25))
             phrase = subject.phrase + verb + rest
             if self.chance(0.2):
-                phrase += self.pair(*rng.choice((("aujourd'hui", "today"), ("ici", "here"))))
+                day = ("aujourd'hui", "today") if tense == "present" else ("hier", "yesterday")
+                phrase += self.pair(*rng.choice((day, ("ici", "here"))))
         else:
             phrase = self.clause()
         if self.chance(0.2):
@@ -621,7 +638,7 @@ class Grammar:
 
     def render(self, phrase: Phrase, mark: str) -> dict[str, Any]:
         """Write both sides and find out which words of the text translate each other."""
-        fr, en = french_words(phrase.fr), [(word, {n}) for word, n in phrase.en]
+        fr, en = french_words(phrase.fr), english_words(phrase.en)
         if mark:
             self.number += 1
             en[-1] = (en[-1][0] + mark, en[-1][1] | {self.number})
@@ -669,6 +686,20 @@ def french_words(tokens: tuple[Token, ...]) -> list[tuple[str, set[int]]]:
         else:
             words.append((text, {number}))
         open_end = text.endswith("'") and len(text) < 4
+    return words
+
+
+def english_words(tokens: tuple[Token, ...]) -> list[tuple[str, set[int]]]:
+    """Say an before a vowel, and join can not -> cannot."""
+    words: list[tuple[str, set[int]]] = []
+    for i, (text, number) in enumerate(tokens):
+        follows = tokens[i + 1][0] if i + 1 < len(tokens) else ""
+        if text == "a" and follows.startswith(tuple("aeiou")) and not follows.startswith(("uni", "use")):
+            text = "an"
+        if text == "not" and words[-1][0] == "can":
+            words[-1] = ("cannot", words[-1][1] | {number})
+        else:
+            words.append((text, {number}))
     return words
 
 

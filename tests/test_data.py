@@ -2,19 +2,26 @@
 
 import json
 from collections import Counter
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
+import lightning as L
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import torch
+from conftest import ROOT, TINY
 
+import train
 from data import TranslationData, phrasebook
-from data.batching import TokenBatches, group_by_length
+from data.batching import Batch, TokenBatches, group_by_length
 from data.phrasebook import HELD_OUT, Grammar, bare
+from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer, normalise
-from errors import UserError
+from errors import UserError, one_sentence
 
 TEXT = [Grammar(seed).sentence()["fr"] for seed in range(400)]
 
@@ -145,8 +152,12 @@ def test_a_vocabulary_too_large_for_the_text_is_refused() -> None:
 PAIRS = [(row["fr"], row["en"]) for row in rows(320, seed=8)]
 
 
-@pytest.mark.parametrize("kind", ["folder", "prefix", "tsv", "csv", "jsonl", "parquet", "hub", "shards"])
-def test_every_form_of_corpus_gives_the_same_pairs(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "subset"),
+    [(kind, None) for kind in ("folder", "prefix", "tsv", "csv", "jsonl", "parquet", "data/train-{}")]
+    + [("en-fr/train-{}", None), ("en-fr/train-{}", "en-fr"), ("en-fr/train/{}", "en-fr")],
+)
+def test_every_form_of_corpus_gives_the_same_pairs(kind: str, subset: str | None, tmp_path: Path) -> None:
     fr, en = zip(*PAIRS, strict=True)
     path = tmp_path / "corpus"
     nested = pa.table({"id": range(len(fr)), "translation": [{"fr": a, "en": b} for a, b in PAIRS]})
@@ -167,14 +178,14 @@ def test_every_form_of_corpus_gives_the_same_pairs(kind: str, tmp_path: Path) ->
     elif kind == "parquet":
         path = path.with_suffix(".parquet")
         pa.parquet.write_table(pa.table({"fr": fr, "en": en}), path)
-    else:
-        (path / "en-fr").mkdir(parents=True)
-        parts = 1 if kind == "hub" else 3
-        size = -(-len(fr) // parts)
-        for i in range(parts):
-            name = f"train-{i:05}-of-{parts:05}.parquet"
-            pa.parquet.write_table(nested.slice(i * size, size), path / "en-fr" / name)
-    module = data(path, subset="en-fr" if kind in ("hub", "shards") else None, max_ratio=100.0)
+    else:  # as on the Hub, where other files lie beside
+        (path / kind).parent.mkdir(parents=True)
+        (path / "dataset_infos.json").write_text("{}")
+        size = -(-len(fr) // 3)
+        for i in range(3):
+            name = kind.format(f"{i:05}-of-00003") + ".parquet"
+            pa.parquet.write_table(nested.slice(i * size, size), path / name)
+    module = data(path, subset=subset, max_ratio=100.0)
     splits = module.load()
     found = {(s, t) for split in splits.values() for s, t in zip(split["src"], split["tgt"], strict=True)}
     assert found == {(normalise(a), normalise(b)) for a, b in PAIRS}
@@ -189,8 +200,9 @@ def test_the_other_direction_is_two_settings(corpus: Path) -> None:
     assert phrasebook.load("fr", "en", 1)["val"][0]["src"] == book["tgt"]
 
 
+@pytest.mark.parametrize("streaming", [False, True])
 def test_cleaning_counts_what_it_leaves_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    streaming: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = PAIRS[:280]
     bad = [("", "x"), ("un " * 300, "a " * 300), ("oui", "word " * 40), good[0], good[0], PAIRS[300]]
@@ -198,35 +210,87 @@ def test_cleaning_counts_what_it_leaves_out(
         for side, lang in enumerate(("fr", "en")):
             (tmp_path / f"{split}.{lang}").write_text("".join(f"{p[side]}\n" for p in pairs), encoding="utf-8")
     with caplog.at_level("INFO"):
-        module = data(tmp_path)
-        splits = module.load()
+        module = data(tmp_path, streaming=streaming)
+        module.load()
+        loader = module.train_dataloader()
+        said(capsys, caplog) if streaming else None  # what was said of the stream's beginning does not count
+        ids = [(s, t) for batch in loader for s, t in zip(batch.src.tolist(), batch.tgt.tolist(), strict=True)]
     text = said(capsys, caplog)
     for count in ("1 empty side", "1 over-long", "1 wild length ratio", "1 also in val or test"):
         assert count in text
     distinct = {(normalise(a), normalise(b)) for a, b in good} - {(normalise(a), normalise(b)) for a, b in PAIRS[300:]}
-    assert {(s, t) for s, t in zip(splits["train"]["src"], splits["train"]["tgt"], strict=True)} == distinct
+    assert len(ids) == len(distinct)
+    assert set(zip(*map(module.tokenizer.decode, zip(*ids, strict=True)), strict=True)) == distinct
 
 
+def test_splits_that_a_stream_lacks_are_cut_from_its_beginning(tmp_path: Path) -> None:
+    pairs = [*PAIRS, *((fr, f"{en} again") for fr, en in PAIRS)]
+    for side, lang in enumerate(("fr", "en")):
+        (tmp_path / f"train.{lang}").write_text("".join(f"{p[side]}\n" for p in pairs), encoding="utf-8")
+    module = data(tmp_path, streaming=True, block_pairs=100)
+    held_out = {source for split in ("val", "test") for source in module.texts(split)[0]}
+    trained = {s for batch in module.train_dataloader() for s in module.tokenizer.decode(batch.src.tolist())}
+    assert held_out and not held_out & trained
+    assert held_out | trained == {normalise(fr) for fr, _ in PAIRS}
+
+
+SPLIT_FILES = [f"{split}.{lang}" for split in ("train", "val", "test") for lang in ("fr", "en")]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize(
     ("files", "words"),
     [
         ({"train.fr": b"a\nb\n", "train.en": b"a\n"}, ("train.fr has 2 lines", "train.en has 1")),
         ({"train.fr": b"a\n"}, ("train.en is missing",)),
         ({"train.fr": b"a\n\xff\n", "train.en": b"a\nb\n"}, ("train.fr, line 2", "UTF-8")),
+        ({"train.fr": "a\n".encode("utf-16-le"), "train.en": b"a\n\n"}, ("train.fr, line 1", "UTF-8")),
         ({"train.fr": b"", "train.en": b""}, ("train.fr is empty",)),
-        ({"corpus.csv": b"de,en\na,b\n"}, ("no column 'fr'", "de, en")),
-        ({"notes.txt": b"a"}, ("holds no corpus",)),
+        ({"train.fr": b"a\nb\n", "train.en": b"\n\n"}, ("the train split is empty", "2 empty side")),
         ({"train.fr": b"a\nb\n", "train.en": b"a\nb\n", "val.fr": b"\n", "val.en": b"\n"}, ("the val split is empty",)),
-        ({f"{s}.{lang}": s.encode() for s in ("train", "val", "test") for lang in ("fr", "en")}, ("vocab_size",)),
+        (dict.fromkeys(SPLIT_FILES, b"a\nb\n"), ("the train split is empty", "2 also in val or test")),
+        ({name: name[:2].encode() for name in SPLIT_FILES}, ("vocab_size",)),
+        ({"corpus.csv": b"de,en\na,b\n"}, ("no column 'fr'", "de, en")),
+        ({"corpus.csv": b"fr\na\n"}, ("no column 'en'",)),
+        ({"corpus.csv": b"fr,en\na,b\na,b,c\n"}, ("corpus.csv", "line 3")),
+        ({"corpus.csv": b"fr,en\n1,2\n"}, ("no text",)),
+        ({"corpus.tsv": b"fr\ten\n\xe9t\xe9\tb\n"}, ("corpus.tsv, line 2", "UTF-8")),
+        ({"corpus.jsonl": b'{"fr": "a", "en": "b"}\n{"fr": "a"\n'}, ("corpus.jsonl, line 2", "not JSON")),
+        ({"corpus.jsonl": b'{"translation": {"de": "a", "en": "b"}}\n'}, ("no column 'fr'", "de, en")),
+        ({"corpus.parquet": b"PAR1"}, ("cannot be read",)),
+        ({"en-fr/train.csv": b"fr,en\na,b\n", "en-de/train.csv": b"de,en\na,b\n"}, ("data.subset",)),
+        ({"notes.txt": b"a"}, ("holds no corpus",)),
     ],
 )  # fmt: skip
-def test_a_bad_corpus_is_named_in_one_sentence(files: dict[str, bytes], words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_bad_corpus_is_named_in_one_sentence(
+    files: dict[str, bytes], words: tuple[str, ...], streaming: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        data(tmp_path).load()
-    assert all(word in str(caught.value) for word in words), caught.value
-    assert "\n" not in str(caught.value)
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        data(tmp_path, streaming=streaming).load()
+    sentence = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    assert stopped.value.code == 2
+    assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize("setting", ["vocab_size", "batch_tokens", "block_pairs", "max_words", "subword_alpha"])
+def test_a_number_without_sense_is_refused_before_data_is_read(setting: str) -> None:
+    with pytest.raises(UserError, match=f"data.{setting}"):
+        data("/nowhere", **{setting: -1})
+
+
+def test_the_program_refuses_a_bad_corpus_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.fr").write_bytes(b"a\nb\n")
+    (tmp_path / "train.en").write_bytes(b"a\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        train.main([f"--config={ROOT / 'configs' / 'multi30k.yaml'}", f"--data.path={tmp_path}", *TINY])
+    assert stopped.value.code == 2 and "train.fr has 2 lines" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
 
 
 # --- batches
@@ -248,30 +312,126 @@ def test_batches_hold_every_pair_once_within_the_budget_and_little_padding() -> 
     assert not all(np.array_equal(a, b) for a, b in zip(batches, other, strict=False))
 
 
-@pytest.mark.parametrize("world", [1, 3])
-def test_processes_share_the_same_batches_and_each_pair_is_seen_once(corpus: Path, world: int) -> None:
-    split = data(corpus).load()["train"]
-    shares = [list(TokenBatches(split, 100, 1, shuffle=True, rank=r, world=world)) for r in range(world)]
-    whole = list(TokenBatches(split, 100, 1, shuffle=True))
+KINDS = ["cached", "sampled", "streamed", "streamed and sampled"]
+Content = tuple[list[int], list[list[int]], list[list[int]], int]
+
+
+def loader(
+    corpus: Path, kind: str, rank: int = 0, world: int = 1, seed: int = 1, batch_tokens: int = 100
+) -> TokenBatches | StreamedBatches:
+    """Small batches of the training split, in blocks of 80 where they are streamed."""
+    alpha = 0.2 if "sampled" in kind else None
+    settings = {"streaming": "streamed" in kind, "block_pairs": 80, "subword_alpha": alpha}
+    module = data(corpus, seed=seed, batch_tokens=batch_tokens, **settings)
+    module.load()
+    module.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+    batches = module.train_dataloader()
+    if isinstance(batches, StreamedBatches):
+        batches.ahead = False  # nobody looks ahead here
+    return batches
+
+
+def content(batch: Batch) -> Content:
+    return batch.rows.tolist(), batch.src.tolist(), batch.tgt.tolist(), batch.n_tokens
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_processes_share_the_same_batches_and_each_pair_is_seen_once(corpus: Path, kind: str, world: int) -> None:
+    shares = [list(loader(corpus, kind, rank, world)) for rank in range(world)]
+    whole = list(loader(corpus, kind))
     assert {len(share) for share in shares} == {len(whole)}
-    seen = []
     for i, batch in enumerate(whole):
         parts = [share[i] for share in shares]
         assert sorted(row for p in parts for row in p.rows.tolist()) == sorted(batch.rows.tolist())
         assert {p.n_tokens for p in parts} == {batch.n_tokens} == {int((batch.tgt[:, 1:] != 0).sum())}
         assert sum(int((p.tgt[:, 1:] != 0).sum()) for p in parts) == batch.n_tokens
-        seen += batch.rows.tolist()
-    assert sorted(seen) == list(range(len(split)))
+    module = data(corpus)
+    seen = sorted(
+        pair
+        for batch in whole
+        for pair in zip(*(tokenizer_of(corpus).decode(side.tolist()) for side in (batch.src, batch.tgt)), strict=True)
+    )
+    assert seen == sorted(zip(*module.texts("train"), strict=True))
 
 
-def test_batches_go_on_where_their_state_was_saved(corpus: Path) -> None:
-    split = data(corpus).load()["train"]
-    whole = TokenBatches(split, 100, 1, shuffle=True)
-    expected = [batch.rows.tolist() for _ in range(2) for batch in whole]
-    for stop in (0, 3, len(whole), len(whole) + 2):
-        first, second = (TokenBatches(split, 100, 1, shuffle=True) for _ in range(2))
+@cache
+def tokenizer_of(corpus: Path) -> Tokenizer:
+    module = data(corpus)
+    module.load()
+    return module.tokenizer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_go_on_where_their_state_was_saved(corpus: Path, kind: str) -> None:
+    whole = loader(corpus, kind)
+    epochs = [[content(batch) for batch in whole] for _ in range(2)]
+    expected, size = [batch for epoch in epochs for batch in epoch], len(epochs[0])
+    assert sorted(epochs[0]) != sorted(epochs[1])
+    for stop in (0, 3, size - 1, size, size + 2):
+        first, second = loader(corpus, kind), loader(corpus, kind)
         stream = (batch for _ in range(2) for batch in first)
-        done = [batch.rows.tolist() for batch in islice(stream, stop)]
-        second.load_state_dict(first.state_dict())
-        rest = [batch.rows.tolist() for batch in second]
+        done = [content(batch) for batch in islice(stream, stop)]
+        second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+        rest = [content(batch) for batch in second]
         assert done + rest == expected[: len(done) + len(rest)] and rest
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_order_is_drawn_from_the_seed(corpus: Path, kind: str) -> None:
+    first, again, other = (list(map(content, loader(corpus, kind, seed=seed))) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_stream_is_shuffled_block_by_block(corpus: Path) -> None:
+    rows = [row for batch in loader(corpus, "streamed") for row in batch.rows.tolist()]
+    blocks = [row // 80 for row in rows]
+    assert blocks == sorted(blocks) and len(set(blocks)) == 4
+    assert rows != sorted(rows)
+
+
+def test_sampling_cuts_a_text_anew_each_epoch(corpus: Path) -> None:
+    batches = loader(corpus, "sampled")
+    cuts = [
+        {row: ids for batch in batches for row, ids in zip(batch.rows.tolist(), batch.tgt.tolist(), strict=True)}
+        for _ in range(2)
+    ]
+    decoded = [tokenizer_of(corpus).decode([cut[row] for row in sorted(cut)]) for cut in cuts]
+    assert decoded[0] == decoded[1]
+    ids = [[[i for i in cut[row] if i] for row in sorted(cut)] for cut in cuts]
+    assert sum(a != b for a, b in zip(*ids, strict=True)) > len(ids[0]) / 2
+
+
+@pytest.mark.parametrize("kind", ["cached", "streamed"])
+def test_lightning_goes_on_in_mid_epoch_without_losing_a_batch(corpus: Path, kind: str, tmp_path: Path) -> None:
+    class Reader(L.LightningModule):
+        """Reads, and learns nothing."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.seen = torch.nn.Parameter(torch.zeros(())), []
+
+        def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+            self.seen.append(batch.rows.tolist())
+            return self.weight
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0)
+
+    def read(steps: int, ckpt_path: Path | None = None) -> tuple[L.Trainer, list[list[int]]]:
+        module = data(corpus, streaming=kind == "streamed", block_pairs=80, batch_tokens=300)
+        model, quiet = Reader(), {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+        trainer = L.Trainer(
+            accelerator="cpu", max_steps=steps, limit_val_batches=0, enable_checkpointing=False, **quiet,
+            use_distributed_sampler=False,
+        )  # fmt: skip
+        trainer.fit(model, module, ckpt_path=ckpt_path, weights_only=True)
+        return trainer, model.seen
+
+    _, whole = read(90)
+    epoch = len(list(loader(corpus, kind, batch_tokens=300)))
+    assert 2 * epoch < len(whole) == 90
+    for stop in (5, epoch - 1, epoch, epoch + 3):
+        trainer, first = read(stop)
+        trainer.save_checkpoint(tmp_path / "stopped.ckpt")
+        assert first + read(90, tmp_path / "stopped.ckpt")[1] == whole, stop
