@@ -1,24 +1,38 @@
 """Train a Transformer: `python train.py`, or `python train.py --config configs/multi30k.yaml --data.path DIR`."""
 
+import errno
 import logging
+import os
 import sys
+import threading
 import warnings
+from argparse import ArgumentError
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from data import TranslationData
 from errors import UserError, one_sentence
+from maps.align import best_reading, gold_links
 from model import TranslationModule
+from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact
+from model.curves import Curves
+from model.progress import RunProgress
 from translate import Translator
 
 RUNS = Path("runs")
+SWEEP = 300  # validation pairs that choose a cross-attention to align by
+DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "phrasebook.yaml")
 
 
 def choose_precision(precision: str | None) -> str | None:
@@ -36,12 +50,19 @@ def choose_precision(precision: str | None) -> str | None:
 
 
 class Trainer(L.Trainer):
-    """Lightning's Trainer with `precision: auto`."""
+    """Lightning's Trainer with `precision: auto`, and with checkpoints that are whole or absent."""
 
     def __init__(self, *, precision: str | int | None = "auto", **kwargs: Any) -> None:
         """Args: precision, `auto` or any of Lightning's."""
+        # Every batch has shapes of its own, and oneDNN would keep the kernels of the last 1024: a gigabyte or more.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
         # TokenBatches shards itself, so that every pair is seen once an epoch by any number of processes.
-        super().__init__(precision=choose_precision(precision), use_distributed_sampler=False, **kwargs)  # type: ignore[arg-type]
+        super().__init__(
+            precision=choose_precision(precision),  # type: ignore[arg-type]
+            use_distributed_sampler=False,
+            plugins=AtomicCheckpointIO(),
+            **kwargs,
+        )
 
 
 class TrainCLI(LightningCLI):
@@ -51,6 +72,7 @@ class TrainCLI(LightningCLI):
         """Declare what Lightning does not know."""
         parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="`last` goes on with runs/NAME")
+        parser.add_argument("--save_every_minutes", type=float, default=2.0, help="what a kill may cost of last.ckpt")
         parser.link_arguments("data.vocab_size", "model.vocab_size")
         parser.link_arguments("data.seed", "model.seed")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -58,20 +80,53 @@ class TrainCLI(LightningCLI):
             {"early_stopping.monitor": "val_bleu", "early_stopping.mode": "max", "early_stopping.patience": 10}
         )
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Tell a wrong flag or key in one sentence."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            raise UserError(" ".join(str(error).split())) from None
+
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Send everything that the run makes to runs/NAME."""
-        run = RUNS / self.config.name
-        files = {"dirpath": run, "enable_version_counter": False, "save_on_train_epoch_end": False}
+        """Send everything that the run makes to runs/NAME, behind what the checkpoint holds."""
+        self.run = RUNS / self.config.name
+        self.checkpoint = find_checkpoint(self.run, self.config.ckpt_path)
+        step = torch.load(self.checkpoint, weights_only=True, mmap=True)["global_step"] if self.checkpoint else 0
         callbacks: list[Callback] = [
-            ModelCheckpoint(filename="best", monitor="val_bleu", mode="max", **files),
-            ModelCheckpoint(filename="last", **files),
+            ModelCheckpoint(
+                dirpath=self.run,
+                filename="best",
+                monitor="val_bleu",
+                mode="max",
+                enable_version_counter=False,
+                save_on_train_epoch_end=False,
+            ),
+            LastCheckpoint(self.run, timedelta(minutes=self.config.save_every_minutes)),
         ]
         if self.config.trainer.enable_progress_bar is not False:
-            callbacks.append(RichProgressBar())
-        where = {"save_dir": run, "name": "", "version": ""}
-        return super().instantiate_trainer(
-            logger=[CSVLogger(**where), TensorBoardLogger(**where)], callbacks=callbacks, **kwargs
-        )
+            callbacks.append(RunProgress())
+        board = TensorBoardLogger(self.run, name="", version="", default_hp_metric=False, purge_step=step)
+        try:
+            return super().instantiate_trainer(
+                logger=[Curves(self.run / "metrics.csv", step), board], callbacks=callbacks, **kwargs
+            )
+        except (MisconfigurationException, ValueError) as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from None
+
+
+def find_checkpoint(run: Path, ckpt_path: str | None) -> Path | None:
+    """Resolve `--ckpt_path`; None starts at the first step."""
+    if ckpt_path is None:
+        return None
+    if ckpt_path == "last":
+        found = newest_intact(run)
+        if found is None:
+            rank_zero_info(f"{run} was stopped before its first checkpoint: starting at the first step")
+        return found
+    path = Path(ckpt_path)
+    if not intact(path):
+        raise UserError(f"--ckpt_path: {path} is {'torn' if path.exists() else 'missing'}, nothing goes on from it")
+    return path
 
 
 def resume_arguments(arguments: list[str]) -> list[str]:
@@ -91,6 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module="lightning")
     arguments = resume_arguments(sys.argv[1:] if arguments is None else arguments)
+    config_files = [] if any(a.startswith("--config") for a in arguments) else [DEFAULT_CONFIG]
     cli = TrainCLI(
         TranslationModule,
         TranslationData,
@@ -99,25 +155,64 @@ def main(arguments: list[str] | None = None) -> None:
         run=False,
         args=arguments,
         seed_everything_default=False,
-        parser_kwargs={"default_config_files": [str(Path(__file__).parent / "configs" / "phrasebook.yaml")]}
-        if not any(a.startswith("--config") for a in arguments)
-        else {},
+        parser_kwargs={"default_config_files": config_files, "exit_on_error": False},
     )
-    run, ckpt_path = RUNS / cli.config.name, cli.config.ckpt_path
-    if ckpt_path == "last":
-        ckpt_path = str(run / "last.ckpt")
     # The other processes start after the first has written the configuration.
-    if ckpt_path is None and cli.trainer.is_global_zero and (run / "config.yaml").exists():
-        raise UserError(f"{run} exists: choose another --name, or go on with it by --ckpt_path last")
-    if ckpt_path is not None and not Path(ckpt_path).is_file():
-        raise UserError(f"--ckpt_path: {ckpt_path} is missing, there is nothing to go on from")
-    if ckpt_path is None and cli.trainer.is_global_zero:
+    if cli.config.ckpt_path is None and cli.trainer.is_global_zero:
+        if (cli.run / "config.yaml").exists():
+            raise UserError(f"{cli.run} exists: choose another --name, or go on with it by --ckpt_path last")
         cli.datamodule.load()  # what is wrong with the data is said before anything is written
-        run.mkdir(parents=True, exist_ok=True)
-        cli.parser.save(cli.config, run / "config.yaml", overwrite=True, multifile=False)
-    cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=ckpt_path, weights_only=True)
-    cli.trainer.save_checkpoint(run / "last.ckpt")
-    show(run / "best.ckpt")
+        cli.run.mkdir(parents=True, exist_ok=True)
+        # With nulls: left out, a resumed run would take defaults in their place.
+        cli.parser.save(cli.config, cli.run / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+    with stops_in_a_sentence(cli.config.name, cli.trainer.global_rank):
+        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
+    best = cli.run / "best.ckpt"
+    finished = best if best.exists() else cli.run / "last.ckpt"  # a short run may have had no validation
+    keep_alignment(finished, cli.datamodule)
+    show(finished)
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether the disk, a quota or a limit on the size of files leaves no room."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def stops_in_a_sentence(name: str, rank: int) -> Iterator[None]:
+    """Say why training stopped, and how it goes on."""
+    go_on = f"go on by: python train.py --name {name} --ckpt_path last"
+    usual = threading.excepthook  # TensorBoard's thread, whose failure the main thread meets at the next row
+    threading.excepthook = lambda failed: None if disk_is_full(failed.exc_value) else usual(failed)
+    try:
+        yield
+    except Interrupted as stopped:
+        if rank > 0:  # the first process speaks for all; a launcher would take another's failure for a crash
+            raise SystemExit(0) from None
+        print(f"{stopped}; {go_on}", file=sys.stderr)
+        raise SystemExit(128 + stopped.signum) from None
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from None
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        raise UserError(
+            f"{RUNS / name}: {error.strerror}; the last checkpoint is whole: free some space, then {go_on}"
+        ) from None
+
+
+@rank_zero_only
+def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
+    """Write into a checkpoint which cross-attention aligns words best, if the corpus knows its alignments."""
+    val = data.load()["val"]
+    if "alignment" not in val.column_names:
+        return
+    translator = Translator.load(checkpoint, "cpu")
+    rows = val.select(range(min(SWEEP, len(val)))).to_list()
+    maps = [translator.maps_of_pair(row["src"], row["tgt"]) for row in rows]
+    content = torch.load(checkpoint, weights_only=True)
+    content["alignment"] = best_reading(maps, gold_links(rows, translator.source_lang))._asdict()
+    AtomicCheckpointIO().save_checkpoint(content, checkpoint)
 
 
 @rank_zero_only

@@ -337,7 +337,7 @@ class Grammar:
             fr = verb.imparfait(person)
             en = f"{WAS_EN[person]} {verb.ing}" if not simple else f"did {verb.en}" if split_aux else verb.past
         elif tense == "future":
-            fr, en = f"{GO_FR[person]} {verb.infinitive}", f"{BE_EN[person]} going to {verb.en}"
+            return self.pair(GO_FR[person], f"{BE_EN[person]} going to") + self.pair(verb.infinitive, verb.en)
         else:
             fr = verb.present[person]
             if not simple:
@@ -539,21 +539,30 @@ class Grammar:
             subject = subject if subject.pronoun else Subject(1, "m", self.pair("tu", "you"), pronoun="tu")
             forms = self.conjugate(verb, subject, tense, habit=False, split_aux=True)
             middle = self.pair("est-ce que", "").fr
-            return Phrase(word.fr + middle + subject.phrase.fr + forms.fr, self.ask(word, forms, subject).en), "?"
+            asked = self.ask(word, forms, subject, middle[0][1])
+            return Phrase(word.fr + middle + subject.phrase.fr + forms.fr, asked.en), "?"
         forms = self.conjugate(verb, subject, tense, habit=False, split_aux=True)
         rest = Phrase()
         if verb.objects:
             rest = self.thing(verb, subject)
-        asked = self.ask(word, forms, subject)
         if subject.pronoun and subject.person and self.chance(0.5):
             fr = word.fr + forms.fr[:1] + self.glue(subject, forms.fr[0][0]) + forms.fr[1:]
+            asked = self.ask(word, forms, subject)
         else:
-            fr = word.fr + self.pair("est-ce que", "").fr + subject.phrase.fr + forms.fr
+            middle = self.pair("est-ce que", "").fr
+            fr = word.fr + middle + subject.phrase.fr + forms.fr
+            asked = self.ask(word, forms, subject, middle[0][1])
         return Phrase(fr + rest.fr, asked.en + rest.en), "?"
 
-    def ask(self, word: Phrase, forms: Phrase, subject: Subject) -> Phrase:
-        """English order: question word, auxiliary, subject, the rest of the verb."""
-        return Phrase((), word.en + forms.en[:1] + subject.phrase.en + forms.en[1:])
+    def ask(self, word: Phrase, forms: Phrase, subject: Subject, marker: int | None = None) -> Phrase:
+        """English order: question word, auxiliary, subject, the rest of the verb.
+
+        Where French asks by *est-ce que*, whose number `marker` is, English asks by *do*: they translate each other.
+        """
+        (auxiliary, number), *rest = forms.en
+        if marker is not None and auxiliary in ("do", "does", "did"):
+            number = marker
+        return Phrase((), (*word.en, (auxiliary, number), *subject.phrase.en, *rest))
 
     def glue(self, subject: Subject, verb: str = "t") -> tuple[Token, ...]:
         """A subject pronoun behind its verb, `-tu`, with a t between two vowels."""

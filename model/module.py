@@ -12,11 +12,15 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from sacrebleu.metrics import BLEU, CHRF
 from torch import Tensor
+from torch.optim import Optimizer
 
+from errors import UserError
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
 from model.search import max_length, search, translation_step
 from model.transformer import PAD, Norm, Transformer
+
+MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
 
 
 class Tokenizer(Protocol):
@@ -75,6 +79,15 @@ class TranslationModule(L.LightningModule):
         self.model = Transformer(vocab_size, d_model, n_heads, n_encoder_layers, n_decoder_layers, d_ff, dropout, norm)
         self.hypotheses: dict[int, list[int]] = {}  # row of the validation split -> ids
         self.clock = (time.monotonic(), 0)  # when tokens were last counted, and how many since
+        self.skipped = self.skipped_in_a_row = 0  # updates whose loss or gradient was not finite
+
+    def on_train_start(self) -> None:
+        """Count tokens from here."""
+        self.clock = (time.monotonic(), 0)
+
+    def on_validation_end(self) -> None:
+        """Count no time of validation."""
+        self.clock = (time.monotonic(), 0)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Draw dropout from (seed, epoch, batch, process): a resumed run needs no saved generator to repeat it."""
@@ -86,23 +99,55 @@ class TranslationModule(L.LightningModule):
         """Mean loss of one target token."""
         h: Any = self.hparams
         loss = self.loss(batch, h.label_smoothing)
-        now, tokens = time.monotonic(), self.clock[1] + batch.n_tokens
-        if batch_idx % 10 == 0:
-            since = max(1e-9, now - self.clock[0])
-            self.log("tokens/s", tokens / since, prog_bar=True)
-            self.log("percent_done", 100 * self.progress(), prog_bar=True)
-            self.clock = (now, 0)
-        else:
-            self.clock = (self.clock[0], tokens)
-        self.log("loss", loss.detach(), prog_bar=True)
+        self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
+        # Of all processes: what one cannot learn from, none does.
+        self.mean_loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Skip the update where loss or gradient is not finite, and log.
+
+        An optimizer leaves weights without a gradient, and its own state of them, as they are. Rows are written here,
+        before the update and so before any checkpoint that holds it; Lightning would write them after.
+
+        Raises:
+            UserError: `MAX_SKIPPED` updates in a row were skipped.
+        """
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        if torch.isfinite(self.mean_loss + norm):
+            self.skipped_in_a_row = 0
+        else:
+            optimizer.zero_grad()
+            self.skipped += 1
+            self.skipped_in_a_row += 1
+            rank_zero_info(
+                f"step {self.global_step}: loss {self.mean_loss:.3g}, gradient {norm:.3g}: update skipped "
+                f"({self.skipped_in_a_row} in a row, {self.skipped} in all)"
+            )
+            if self.skipped_in_a_row == MAX_SKIPPED:
+                raise UserError(
+                    f"step {self.global_step}: {MAX_SKIPPED} losses or gradients in a row are not finite: lower "
+                    "--model.learning_rate and --model.adamw_learning_rate, raise --model.warmup_steps, or set "
+                    "--trainer.precision 32-true"
+                )
+        self.log("loss", self.mean_loss, logger=False)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            (since, tokens), self.clock = self.clock, (time.monotonic(), 0)
+            rate = tokens / max(1e-9, self.clock[0] - since)
+            self.log_dict({"tokens/s": rate, "percent_done": 100 * self.progress()}, logger=False)
+            row = {"epoch": self.current_epoch, "loss": self.mean_loss.item(), "tokens/s": rate}
+            for logger in self.loggers:
+                logger.log_metrics(row | {"skipped_updates": self.skipped}, step=self.global_step)
 
     def loss(self, batch: Any, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy of the target tokens of this process's share, over those of the whole batch.
 
         Only real tokens are projected onto the vocabulary. Data-parallel training takes the mean over processes, hence
-        the factor: their mean is the loss of the whole batch, however unevenly it is shared.
+        the factor: their mean is the loss of the whole batch, however unevenly it is shared. An empty share has loss
+        zero and gradients of zero, which the other processes wait for; attention to padding alone would be NaN.
         """
+        if not len(batch.rows):
+            return torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0.0
         tgt, predicted = batch.tgt[:, :-1], batch.tgt[:, 1:]
         memory, src_mask = self.model.encode(batch.src)
         real = predicted != PAD  # (B, T)
@@ -114,9 +159,11 @@ class TranslationModule(L.LightningModule):
         """Loss on the references, and a greedy translation of each source."""
         loss = self.loss(batch)
         self.log("val_loss", loss, batch_size=batch.n_tokens, sync_dist=True, prog_bar=True)
+        if not len(batch.rows):
+            return
         lengths = torch.tensor([max_length(n) for n in (batch.src != PAD).sum(dim=1).tolist()])
         found = search(translation_step(self.model, batch.src), lengths, device=self.device)
-        for row, hypotheses in zip(batch.rows.tolist(), found, strict=False):  # a share of padding has no index
+        for row, hypotheses in zip(batch.rows.tolist(), found, strict=True):
             self.hypotheses[row] = hypotheses[0].tokens
 
     def on_validation_epoch_end(self) -> None:
@@ -165,7 +212,17 @@ class TranslationModule(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Leave the schedule where it is when the update was skipped."""
+        if not self.skipped_in_a_row:
+            scheduler.step()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the tokenizer into the file, as bytes in a tensor, so that the file needs nothing beside it."""
+        checkpoint["skipped_updates"] = [self.skipped, self.skipped_in_a_row]
         model = self.trainer.datamodule.tokenizer.model  # type: ignore[attr-defined]
         checkpoint["sentencepiece"] = torch.frombuffer(bytearray(model), dtype=torch.uint8)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.skipped, self.skipped_in_a_row = checkpoint.get("skipped_updates", [0, 0])

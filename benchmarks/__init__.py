@@ -1,0 +1,1 @@
+"""Speed and quality beside the programs that a user might take instead."""

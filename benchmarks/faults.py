@@ -1,0 +1,213 @@
+"""Kill training at random moments, go on, and count what was lost: `python -m benchmarks.faults --json FILE`.
+
+Trainings are forked from one process that has imported everything, so that a kill costs seconds. Nothing is lost when
+the weights are bit for bit those of a run that nobody disturbed, and the curves hold the same rows.
+"""
+
+import argparse
+import csv
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.phrasebook import Grammar
+
+ROOT = Path(__file__).parent.parent
+STEPS = 30
+SETTINGS = [
+    f"--config={ROOT / 'configs' / 'multi30k.yaml'}",
+    "--data.path=corpus",
+    "--data.vocab_size=400",
+    "--data.batch_tokens=256",
+    "--model.d_model=32",
+    "--model.n_heads=2",
+    "--model.n_encoder_layers=1",
+    "--model.n_decoder_layers=1",
+    "--model.d_ff=64",
+    "--trainer.accelerator=cpu",
+    "--trainer.max_time=null",
+    f"--trainer.max_steps={STEPS}",
+    "--trainer.val_check_interval=8",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.precision=32-true",
+    "--trainer.enable_progress_bar=false",
+]
+# What a signal interrupts: a method, calls that an undisturbed run makes at least, and seconds that one may take.
+MOMENTS = {
+    "epoch": ("model.TranslationModule", "training_step", STEPS, 0.02),
+    "validation": ("model.TranslationModule", "validation_step", 6, 0.05),
+    "checkpoint write": ("model.checkpoints.AtomicCheckpointIO", "save_checkpoint", STEPS, 0.02),
+}
+
+
+def write_corpus(folder: Path) -> None:
+    """Write parallel files by the phrasebook's grammar."""
+    folder.mkdir()
+    grammar = Grammar(seed=5)
+    for split, size in (("train", 151), ("val", 21), ("test", 20)):
+        rows = [grammar.sentence() for _ in range(size)]
+        for lang in ("fr", "en"):
+            (folder / f"{split}.{lang}").write_text("".join(row[lang] + "\n" for row in rows), encoding="utf-8")
+
+
+def announce(path: str, method: str, number: int, connection: Connection) -> None:
+    """Have the `number`-th call of a method tell the parent that it has begun."""
+    module, _, name = path.rpartition(".")
+    owner = getattr(__import__(module, fromlist=[name]), name)
+    original, calls = getattr(owner, method), 0
+
+    def announced(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            connection.send(None)
+        return original(*args, **kwargs)
+
+    setattr(owner, method, announced)
+
+
+def train_here(
+    folder: Path, log: Path, arguments: Sequence[str], environment: dict[str, str], patches: Sequence[tuple]
+) -> None:
+    """Be the child: apply patches (a function and its arguments each), then train as the program does."""
+    os.chdir(folder)
+    os.environ.update(environment)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    import train
+    from errors import one_sentence
+
+    for patch, *values in patches:
+        patch(*values)
+    with one_sentence():
+        train.main(list(arguments))
+
+
+class Training:
+    """One process that trains in a folder; what it says is collected."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        patches: Sequence[tuple[Any, ...]] = (),
+    ) -> None:
+        # Only the first process of a program pays for the imports; the server forks all others from it.
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["train"])
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".log")
+        os.close(descriptor)
+        self.log = Path(name)
+        self.process = context.Process(
+            target=train_here, args=(folder, self.log, arguments, environment or {}, patches), daemon=True
+        )
+        self.process.start()
+
+    def wait(self) -> int:
+        """Return the exit code, negative where a signal ended it."""
+        self.process.join(600)
+        assert self.process.exitcode is not None, self.said()
+        return self.process.exitcode
+
+    def said(self) -> str:
+        """What went to stdout and stderr."""
+        return self.log.read_text(encoding="utf-8")
+
+
+def disturb(folder: Path, name: str, moment: str, number: int, delay: float, signum: int, *flags: str) -> int:
+    """Train until the `number`-th call at a moment, wait, send a signal, and return the exit code."""
+    path, method, *_ = MOMENTS[moment]
+    here, there = multiprocessing.Pipe()
+    patch = (announce, path, method, number, there)
+    training = Training(folder, *SETTINGS, f"--name={name}", *flags, patches=[patch])
+    there.close()
+    if here.poll(300):
+        time.sleep(delay)
+        os.kill(training.process.pid, signum)  # type: ignore[arg-type]
+    return training.wait()
+
+
+def resume(folder: Path, name: str, *flags: str, patches: Sequence[tuple[Any, ...]] = ()) -> Training:
+    """Go on with a run, to its end."""
+    training = Training(folder, f"--name={name}", "--ckpt_path=last", *flags, patches=patches)
+    training.wait()
+    return training
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    """Rows of metrics.csv without the one column that is a time."""
+    with (run / "metrics.csv").open(encoding="utf-8") as file:
+        return [{key: value for key, value in row.items() if key != "tokens/s"} for row in csv.DictReader(file)]
+
+
+def losses(run: Path, undisturbed: Path) -> list[str]:
+    """Name what a run lost, compared with one that nobody disturbed."""
+    a, b = (torch.load(folder / "last.ckpt", weights_only=True) for folder in (run, undisturbed))
+    lost = [name for name, weights in b["state_dict"].items() if not torch.equal(weights, a["state_dict"][name])]
+    if a["global_step"] != b["global_step"]:
+        lost.append(f"{b['global_step'] - a['global_step']} steps")
+    if rows_of(run) != rows_of(undisturbed):
+        lost.append("rows of metrics.csv")
+    return lost
+
+
+def kill_and_resume(folder: Path, moment: str, seed: int) -> list[str]:
+    """Kill a training at a random moment, go on with it, and name what was lost against runs/whole."""
+    rng = random.Random(f"{moment} {seed}")
+    _, _, calls, seconds = MOMENTS[moment]
+    name = f"{moment.replace(' ', '-')}-{seed}"
+    # last.ckpt is written after every step, or after validations only, which leaves rows to be replaced.
+    minutes = 0 if moment == "checkpoint write" else rng.choice([0, 60])
+    flag = f"--save_every_minutes={minutes}"
+    code = disturb(folder, name, moment, rng.randint(1, calls), rng.uniform(0, seconds), signal.SIGKILL, flag)
+    if code != -signal.SIGKILL:
+        return [f"the kill: exit code {code}"]
+    resumed = resume(folder, name)
+    if resumed.process.exitcode:
+        return [resumed.said().strip().splitlines()[-1]]
+    return losses(folder / "runs" / name, folder / "runs" / "whole")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print a table: fault, times tried, times nothing was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=25, help="kills at each kind of moment")
+    parser.add_argument("--json", type=Path, help="write the table here, too")
+    options = parser.parse_args(arguments)
+    table = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_corpus(folder / "corpus")
+        whole = Training(folder, *SETTINGS, "--name=whole")
+        if whole.wait():
+            raise SystemExit(whole.said())
+        for moment in MOMENTS:
+            whole_runs = 0
+            for seed in range(options.times):
+                lost = kill_and_resume(folder, moment, seed)
+                whole_runs += not lost
+                print(f"{moment} {seed}: {', '.join(lost) or 'nothing lost'}", file=sys.stderr)
+            table.append({"fault": f"SIGKILL in {moment}", "tried": options.times, "nothing_lost": whole_runs})
+    print("| fault | times tried | times nothing was lost |\n|---|---|---|")
+    for row in table:
+        print(f"| {row['fault']} | {row['tried']} | {row['nothing_lost']} |")
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

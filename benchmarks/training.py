@@ -1,0 +1,140 @@
+"""Training speed beside Hugging Face MarianMT: `python -m benchmarks.training --data DIR --json FILE`."""
+
+import argparse
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
+from sacrebleu.metrics import BLEU
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/training.py` works too
+
+from benchmarks.huggingface import MarianTraining, fastest_attention, generate
+from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, report, row
+from data import TranslationData
+from errors import UserError, one_sentence
+from model import TranslationModule
+from train import Trainer
+from translate import Translator
+
+OURS = "this project"
+
+
+class Turns(Callback):
+    """Our own run is the host: after each of its turns the peers take theirs, so that all meet the same machine."""
+
+    def __init__(self, peers: dict[str, Callable[[float], int]], seconds: float, rounds: int) -> None:
+        """Args: peers, each trains for the seconds given and returns its target tokens; seconds; rounds after one."""
+        self.peers, self.seconds, self.rounds = peers, seconds, rounds
+        self.turns: dict[str, list[Turn]] = {name: [] for name in (OURS, *peers)}
+        self.tokens, self.start = 0, 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Begin the first turn, which warms up."""
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a turn of ours."""
+        self.rates, self.tokens, self.start = product_rates(), 0, now()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count; at the end of a turn, let the others work."""
+        self.tokens += batch.n_tokens
+        passed = now() - self.start
+        if passed < self.seconds:
+            return
+        self.turns[OURS].append(Turn(self.tokens, passed, self.rates))
+        for name, train in self.peers.items():
+            rates, start = product_rates(), now()
+            tokens = train(self.seconds)
+            self.turns[name].append(Turn(tokens, now() - start, rates))
+        if len(self.turns[OURS]) > self.rounds:
+            trainer.should_stop = True
+        self.begin()
+
+    def warm(self, name: str) -> list[Turn]:
+        """Return the turns of a contestant but the first."""
+        return self.turns[name][1:]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train everybody in turn, then translate the test set with what each has learned."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test in fr and en")
+    parser.add_argument("--json", type=Path, help="file for rows and ratios")
+    parser.add_argument("--seconds", type=float, default=10, help="of one turn")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each after one to warm up")
+    parser.add_argument("--d_model", type=int, default=256, help="C, width of all models")
+    parser.add_argument("--n_heads", type=int, default=4, help="H, heads of each attention")
+    parser.add_argument("--n_layers", type=int, default=3, help="layers that read, and as many that write")
+    parser.add_argument("--d_ff", type=int, default=1024, help="inner width of the feed-forward layers")
+    parser.add_argument("--vocab_size", type=int, default=8000, help="pieces of the joint vocabulary")
+    parser.add_argument("--batch_tokens", type=int, default=4096, help="most padded tokens in a batch")
+    flags = parser.parse_args(arguments)
+    if flags.seconds <= 0 or flags.rounds < 1:
+        raise UserError("--seconds must be above 0 and --rounds at least 1")
+
+    data = TranslationData(str(flags.data), vocab_size=flags.vocab_size, batch_tokens=flags.batch_tokens)
+    data.load()
+    layers = {"n_encoder_layers": flags.n_layers, "n_decoder_layers": flags.n_layers}
+    module = TranslationModule(flags.vocab_size, flags.d_model, flags.n_heads, d_ff=flags.d_ff, **layers)
+    peers = {
+        f"HF Marian {precision}": MarianTraining(
+            module.model,
+            data.train_dataloader(),
+            precision,
+            fastest_attention(module.model, data.train_dataloader(), precision, flags.seconds / 2),
+        )
+        for precision in ("float32", "bfloat16")
+    }
+    turns = Turns({name: peer.train for name, peer in peers.items()}, flags.seconds, flags.rounds)
+    precision = train_ours(module, data, turns)
+
+    source, target = (list(data.load()["train"][f"{side}_length"]) for side in ("src", "tgt"))
+    flops = 3 * forward_flops(module.model, source, target) / sum(target)
+    sources, references = data.texts("test")
+    translations = {OURS: Translator(module.model, data.tokenizer, dict(data.hparams)).translate(sources, beam_size=1)}
+    for name, peer in peers.items():
+        translations[name] = generate(peer.model.eval(), data.tokenizer, sources, 1, 0.0, flags.batch_tokens)
+    bleu = {name: BLEU().corpus_score(texts, [references]).score for name, texts in translations.items()}
+
+    rows = [row(OURS, "training", precision, turns.warm(OURS), flops, bleu[OURS])]
+    for name, peer in peers.items():
+        attention = peer.model.config._attn_implementation
+        rows.append(row(f"HF Marian, {attention}", "training", peer.precision, turns.warm(name), flops, bleu[name]))
+    ours, float32, bfloat16 = (turns.warm(name) for name in turns.turns)
+    ratios = {"training/hf_marian_float32": ratio(ours, float32), "training/hf_marian_bf16": ratio(ours, bfloat16)}
+    trained = (flags.rounds + 1) * flags.seconds
+    report(f"Training, target tokens; greedy test BLEU after {trained:.0f} s of it", rows, ratios, flags.json)
+
+
+def train_ours(module: TranslationModule, data: TranslationData, turns: Turns) -> str:
+    """Train as `train.py` does, validation and checkpoints left out; return the precision of the products."""
+    warnings.filterwarnings("ignore", module="lightning")
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            max_epochs=-1,
+            gradient_clip_val=1.0,
+            log_every_n_steps=10,
+            limit_val_batches=0,
+            logger=CSVLogger(folder),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[turns],
+        )
+        trainer.fit(module, train_dataloaders=data.train_dataloader())
+        return "bfloat16" if "bf16" in str(trainer.precision) else "float32"
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main()

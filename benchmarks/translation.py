@@ -1,0 +1,210 @@
+"""Translation speed beside CTranslate2 and Hugging Face: `python -m benchmarks.translation --data DIR --json FILE`."""
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sacrebleu.metrics import BLEU
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/translation.py` works too
+
+from benchmarks.ctranslate import CTranslate, Settings
+from benchmarks.huggingface import generate, m2m100
+from benchmarks.machine import device, forward_flops, now, ratio, report, row, take_turns
+from convert import convert
+from data import Tokenizer
+from errors import UserError, one_sentence
+from evaluate import lines_of
+from translate import Translator
+
+ROOT = Path(__file__).parent.parent
+Translate = Callable[[Sequence[str]], list[str]]
+OURS = "this project"
+TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
+LENGTH_PENALTY = 0.6  # the power of the length; each defines the base a little differently
+PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours
+COMPUTE_TYPES = ("float32", "int8", "int8_float32")  # CTranslate2's on this device, as far as it has them
+WITHIN = 0.2  # of the float32 BLEU: what counts as the same quality
+TRIAL, LATENCY = 200, 100  # sentences to choose settings by, and to translate one at a time
+
+
+class Contestant:
+    """One translator at one task: does the test set in each turn, and keeps what it said."""
+
+    def __init__(self, system: str, precision: str, translate: Translate, tokenizer: Tokenizer) -> None:
+        """Args: system and precision, for the table; translate; tokenizer, counts target tokens for everybody."""
+        self.system, self.precision, self.translate, self.tokenizer = system, precision, translate, tokenizer
+        self.texts: list[str] = []
+
+    def work(self, sources: Sequence[str]) -> int:
+        """Translate everything; return the target tokens."""
+        self.texts = self.translate(sources)
+        return sum(map(len, self.tokenizer.encode(self.texts)))
+
+    def work_one_by_one(self, sources: Sequence[str]) -> int:
+        """Translate everything, one sentence at a time; return the target tokens."""
+        self.texts = [self.translate([source])[0] for source in sources]
+        return sum(map(len, self.tokenizer.encode(self.texts)))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Translate the test set with everybody in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test in fr and en")
+    parser.add_argument("--json", type=Path, help="file for rows and ratios")
+    parser.add_argument("--checkpoint", type=Path, help="file of a trained model (default: train one now)")
+    parser.add_argument("--minutes", type=int, default=3, help="of that training")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each after one to warm up")
+    flags = parser.parse_args(arguments)
+    if flags.rounds < 1 or flags.minutes < 1:
+        raise UserError("--rounds and --minutes must be at least 1")
+    sources, references = lines_of(flags.data / "test.fr", "--data"), lines_of(flags.data / "test.en", "--data")
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = flags.checkpoint or train(flags.data, flags.minutes, Path(folder))
+        translator = Translator.load(checkpoint)
+        convert(translator, Path(folder) / "ctranslate2")
+        rows: list[dict[str, Any]] = []
+        ratios: dict[str, float] = {}
+        for task, beam_size in TASKS.items():
+            found = compare(
+                task, beam_size, checkpoint, Path(folder) / "ctranslate2", sources, references, flags.rounds
+            )
+            rows, ratios = rows + found[0], ratios | found[1]
+        found = latency(checkpoint, Path(folder) / "ctranslate2", sources[:LATENCY], references[:LATENCY], flags.rounds)
+        rows, ratios = rows + found[0], ratios | found[1]
+        memory = {
+            OURS: peak_memory("ours", checkpoint, flags.data / "test.fr"),
+            "CTranslate2": peak_memory("ctranslate2", Path(folder) / "ctranslate2", flags.data / "test.fr"),
+        }
+        ratios["memory/ctranslate2_float32"] = memory[OURS] / memory["CTranslate2"]
+        for system, peak in memory.items():
+            rows.append({"task": "memory, beam4", "system": system, "precision": "float32", "peak_mb": peak})
+    title = f"Translation of {len(sources)} sentences, target tokens (latency: one sentence at a time)"
+    report(title, rows, ratios, flags.json)
+
+
+def train(data: Path, minutes: int, folder: Path) -> Path:
+    """Train weights of the compared shape, as a user would."""
+    command = [sys.executable, f"{ROOT}/train.py", f"--config={ROOT}/configs/multi30k.yaml", "--name=benchmark"]
+    options = [f"--data.path={data.resolve()}", f"--trainer.max_time=00:00:{minutes:02}:00"]
+    print(f"training for {minutes} minutes; --checkpoint FILE saves them", file=sys.stderr)
+    subprocess.run([*command, *options], cwd=folder, check=True, stdout=sys.stderr)
+    return folder / "runs" / "benchmark" / "best.ckpt"
+
+
+def ours(checkpoint: Path, beam_size: int) -> list[Contestant]:
+    """Load our translator in its default precision and in every other."""
+    contestants = []
+    for flag, precision in PRECISIONS.items():
+        translator = Translator.load(checkpoint, precision=flag)
+
+        def translate(texts: Sequence[str], translator: Translator = translator) -> list[str]:
+            return translator.translate(texts, beam_size=beam_size, length_penalty=LENGTH_PENALTY)
+
+        contestants.append(Contestant(OURS, precision, translate, translator.tokenizer))
+    return contestants
+
+
+def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int, tokenizer: Tokenizer) -> Contestant:
+    """Load our weights in CTranslate2."""
+    engine = CTranslate(model, precision, settings, device().type)
+    name = f"CTranslate2, {settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
+
+    def translate(texts: Sequence[str]) -> list[str]:
+        return engine.translate(texts, beam_size, LENGTH_PENALTY)
+
+    return Contestant(name, precision, translate, tokenizer)
+
+
+def fastest(contestants: Sequence[Contestant], sources: Sequence[str]) -> Contestant:
+    """Choose by a short trial, the second of two."""
+    seconds = {}
+    for _ in range(2):
+        for contestant in contestants:
+            start = now()
+            contestant.work(sources)
+            seconds[contestant] = now() - start
+    return min(contestants, key=lambda contestant: seconds[contestant])
+
+
+def compare(
+    task: str,
+    beam_size: int,
+    checkpoint: Path,
+    model: Path,
+    sources: Sequence[str],
+    references: Sequence[str],
+    rounds: int,
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Translate in batches with everybody in turn; return rows and ratios."""
+    mine = ours(checkpoint, beam_size)
+    translator = Translator.load(checkpoint)
+    tokenizer, network = translator.tokenizer, translator.model
+    trial = sources[:: max(1, len(sources) // TRIAL)]
+    theirs = []
+    for precision in COMPUTE_TYPES:
+        with contextlib.suppress(ValueError):  # a compute type that this device does not have
+            tries = [ctranslate2(model, precision, s, beam_size, tokenizer) for s in Settings.worth_a_try()]
+            theirs.append(fastest(tries, trial))
+    float32, low = theirs[0], fastest(theirs, trial)
+    peer = m2m100(network)
+
+    def translate(texts: Sequence[str]) -> list[str]:
+        return generate(peer, tokenizer, texts, beam_size, LENGTH_PENALTY, batch_tokens=2048)
+
+    hf = Contestant("HF M2M100", "float32", translate, tokenizer)
+    everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, hf]))}
+    names = {contestant: name for name, contestant in everybody.items()}
+    turns = take_turns({name: partial(c.work, sources) for name, c in everybody.items()}, rounds)
+
+    bleu = {name: BLEU().corpus_score(c.texts, [references]).score for name, c in everybody.items()}
+    flops = cost(network, tokenizer, sources, references, beam_size)
+    rows = [row(c.system, task, c.precision, turns[name], flops, bleu[name]) for name, c in everybody.items()]
+    equal = [c for c in mine if abs(bleu[names[c]] - bleu[names[mine[0]]]) <= WITHIN]
+    best = max(equal, key=lambda c: ratio(turns[names[c]], turns[names[low]]))
+    return rows, {
+        f"{task}/ctranslate2_float32": ratio(turns[names[mine[0]]], turns[names[float32]]),
+        f"{task}/ctranslate2_fastest": ratio(turns[names[best]], turns[names[low]]),
+        f"{task}/hf": ratio(turns[names[mine[0]]], turns[names[hf]]),
+    }
+
+
+def latency(
+    checkpoint: Path, model: Path, sources: Sequence[str], references: Sequence[str], rounds: int
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Translate one sentence at a time, beam 4; return rows and ratio."""
+    mine = ours(checkpoint, beam_size=4)[0]
+    theirs = ctranslate2(model, "float32", Settings.whole_machine(), 4, mine.tokenizer)
+    everybody = {OURS: mine, "CTranslate2": theirs}
+    turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
+    flops = cost(Translator.load(checkpoint).model, mine.tokenizer, sources, references, 4)
+    bleu = {name: BLEU().corpus_score(c.texts, [references]).score for name, c in everybody.items()}
+    rows = []
+    for name, contestant in everybody.items():
+        rows.append(row(contestant.system, "latency, beam4", "float32", turns[name], flops, bleu[name]))
+        milliseconds = sorted(1000 * turn.seconds / len(sources) for turn in turns[name])[rounds // 2]
+        rows[-1]["ms_per_sentence"] = round(milliseconds, 1)
+    return rows, {"latency/ctranslate2_float32": ratio(turns[OURS], turns["CTranslate2"])}
+
+
+def cost(network: Any, tokenizer: Tokenizer, sources: Sequence[str], targets: Sequence[str], beam_size: int) -> float:
+    """Return the floating-point operations of one target token, as long as the references are."""
+    lengths = [[len(ids) for ids in tokenizer.encode(texts)] for texts in (sources, targets)]
+    return forward_flops(network, lengths[0], lengths[1], beam_size) / sum(lengths[1])
+
+
+def peak_memory(system: str, model: Path, file: Path) -> int:
+    """Measure the peak, in MB, of a process of its own that translates a file with beam 4 in float32."""
+    command = [sys.executable, "-m", "benchmarks.memory", system, str(model.resolve()), str(file.resolve()), "4"]
+    return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+if __name__ == "__main__":
+    with one_sentence():
+        main()
