@@ -17,6 +17,8 @@ def one_sentence() -> Iterator[None]:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         raise SystemExit(0) from None

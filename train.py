@@ -165,12 +165,12 @@ def main(arguments: list[str] | None = None) -> None:
         cli.run.mkdir(parents=True, exist_ok=True)
         # With nulls: left out, a resumed run would take defaults in their place.
         cli.parser.save(cli.config, cli.run / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+    best = cli.run / "best.ckpt"
     with stops_in_a_sentence(cli.config.name, cli.trainer.global_rank):
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
-    best = cli.run / "best.ckpt"
-    finished = best if best.exists() else cli.run / "last.ckpt"  # a short run may have had no validation
-    keep_alignment(finished, cli.datamodule)
-    show(finished)
+        if best.exists():  # a short run may have had no validation
+            keep_alignment(best, cli.datamodule)
+    show(best if best.exists() else cli.run / "last.ckpt")
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -1,6 +1,5 @@
 """CTranslate2 as a peer: our own weights in its engine. Imports nothing of ours that imports PyTorch."""
 
-import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +17,13 @@ class Settings(NamedTuple):
     batch_tokens: int
 
     @classmethod
-    def whole_machine(cls) -> "Settings":
+    def whole_machine(cls, cores: int) -> "Settings":
         """One translator on all cores, the ordinary way."""
-        return cls(1, os.cpu_count() or 1, 1024)
+        return cls(1, cores, 1024)
 
     @classmethod
-    def worth_a_try(cls) -> "list[Settings]":
+    def worth_a_try(cls, cores: int) -> "list[Settings]":
         """All cores on one batch or a batch on each core, small batches or large ones."""
-        cores = os.cpu_count() or 1
         return [cls(n, cores // n, size) for n in sorted({1, cores}) for size in (1024, 4096)]
 
 

@@ -73,7 +73,7 @@ def training(rows: int, length: int, width: int, seconds: float) -> Turn:
     """Train on one batch again and again, as `train.py` does."""
     src = random_ids(rows, length)
     tgt = torch.cat((torch.full((rows, 1), BOS), src), dim=1)
-    batch = Batch(torch.arange(rows), src, tgt, src.numel())
+    batches: Any = [Batch(torch.arange(rows), src, tgt, src.numel())] * 1000
     rates, until = product_rates(), Until(seconds)
     trainer = Trainer(
         max_epochs=-1,
@@ -85,7 +85,7 @@ def training(rows: int, length: int, width: int, seconds: float) -> Turn:
         enable_model_summary=False,
         callbacks=[until],
     )
-    trainer.fit(network(width), train_dataloaders=DataLoader([batch] * 1000, batch_size=None))
+    trainer.fit(network(width), train_dataloaders=DataLoader(batches, batch_size=None))
     return Turn(until.tokens, until.passed, rates)
 
 

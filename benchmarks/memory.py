@@ -3,6 +3,7 @@
 A process of its own, which imports only what its translator needs.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def main(system: str, model: str, file: str, beam_size: str) -> None:
     else:
         from benchmarks.ctranslate import CTranslate, Settings
 
-        translator = CTranslate(Path(model), "float32", Settings.whole_machine())
+        translator = CTranslate(Path(model), "float32", Settings.whole_machine(os.cpu_count() or 1))
         translator.translate(texts, int(beam_size), 0.6)
     print(peak_memory())
 

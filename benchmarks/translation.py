@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from sacrebleu.metrics import BLEU
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/translation.py` works too
@@ -150,7 +151,10 @@ def compare(
     theirs = []
     for precision in COMPUTE_TYPES:
         with contextlib.suppress(ValueError):  # a compute type that this device does not have
-            tries = [ctranslate2(model, precision, s, beam_size, tokenizer) for s in Settings.worth_a_try()]
+            tries = [
+                ctranslate2(model, precision, s, beam_size, tokenizer)
+                for s in Settings.worth_a_try(torch.get_num_threads())
+            ]
             theirs.append(fastest(tries, trial))
     float32, low = theirs[0], fastest(theirs, trial)
     peer = m2m100(network)
@@ -180,7 +184,7 @@ def latency(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Translate one sentence at a time, beam 4; return rows and ratio."""
     mine = ours(checkpoint, beam_size=4)[0]
-    theirs = ctranslate2(model, "float32", Settings.whole_machine(), 4, mine.tokenizer)
+    theirs = ctranslate2(model, "float32", Settings.whole_machine(torch.get_num_threads()), 4, mine.tokenizer)
     everybody = {OURS: mine, "CTranslate2": theirs}
     turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
     flops = cost(Translator.load(checkpoint).model, mine.tokenizer, sources, references, 4)

@@ -465,11 +465,11 @@ class Grammar:
     def linked(self) -> Phrase:
         """A clause about a thing or a person, and a second one whose pronoun stands for it."""
         rng = self.rng
-        first = self.noun_of("hhavvrtoc")
+        first = self.noun_of("hhhhavvrtoc")
         phrase, many, number = self.noun_phrase(first, det=rng.choice(("the", "this", "my")))
         subject = Subject(5 if many else 2, first.gender, phrase, noun=first, head=number)
         target = subject
-        if first.kind == "h" and self.chance(0.6):
+        if first.kind == "h" and self.chance(0.9):
             # The pronoun may stand for the object, where gender tells it apart from the subject.
             seen = rng.choice([n for n in NOUNS if n.kind in "vrtoc" and n.gender != first.gender])
             verb = rng.choice([v for v in VERBS if seen.kind in v.objects])

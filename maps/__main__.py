@@ -185,19 +185,21 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     if translator.source_lang != "fr":
         say("where a pronoun looks is reported for French sources only: their pronouns carry the links")
         return
-    chosen = [(row, m) for row, m in zip(rows, maps, strict=True) if row["pronoun_fr"] >= 0]
+    linked = [row for row in rows if row["pronoun_fr"] >= 0]
+    translations = translator.translate([row["src"] for row in linked], flags.beam_size)
+    right = pronouns_right(translations, [row["tgt"] for row in linked], list(map(link_of, linked)))
+    # Only a choice can be right or wrong.
+    chosen = [(row, m) for row, m in zip(rows, maps, strict=True) if len(row["nouns_fr"]) > 1]
     links = [link_of(row) for row, _ in chosen]
     shares, chance = antecedent_shares([m for _, m in chosen], links)
-    translations = translator.translate([row["src"] for row, _ in chosen], flags.beam_size)
-    right = pronouns_right(translations, [row["tgt"] for row, _ in chosen], links)
     layer, head = np.unravel_index(shares.argmax(), shares.shape)
-    print(f"\nWhere a pronoun looks: {len(links)} test sentences in which it stands for a noun")
+    print(f"\nPronouns translated right: {right:.1%} of {len(linked)} that stand for a noun")
+    print(f"Where such a pronoun looks: {len(links)} test sentences with a choice of nouns")
     print("  share whose strongest key among the nouns is that noun, in encoder self-attention")
     for i, row in enumerate(shares):
         print(f"  layer {i}   " + "  ".join(f"head {h} {share:6.1%}" for h, share in enumerate(row)))
     print(f"  chance    {chance:6.1%}")
     print(f"  best      {shares.max():6.1%}, layer {layer}, head {head}")
-    print(f"  pronouns translated right {right:6.1%}")
     firmest = max(range(len(links)), key=lambda i: attention_to_antecedent(chosen[i][1], links[i])[layer, head])
     row, example = chosen[firmest][0], chosen[firmest][1]
     query = word_spans(example.source_tokens)[row["pronoun_fr"]][0]
