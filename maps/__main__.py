@@ -82,6 +82,8 @@ def choose_reading(flags: argparse.Namespace, translator: Translator) -> Reading
     check("--layer", flags.layer, n_layers, "decoder layers")
     check("--head", flags.head, n_heads, "heads")
     layer = default.layer if flags.layer is None else flags.layer
+    if layer is None and flags.head is not None:
+        raise UserError("--head is one head of one layer: give --layer, too")
     # What is best in one layer says nothing about another.
     head = default.head if flags.head is None and layer == default.layer else flags.head
     return Reading(layer, head, flags.side or default.side)
@@ -178,7 +180,8 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     rows = TranslationData(**translator.data).load()["test"]
     maps = [translator.maps_of_pair(row["src"], row["tgt"]) for row in rows]
     error, baseline = alignment_errors(maps, gold_links(rows, translator.source_lang), reading)
-    where = f"layer {reading.layer}, {'mean of all heads' if reading.head is None else f'head {reading.head}'}"
+    layer = "all layers" if reading.layer is None else f"layer {reading.layer}"
+    where = f"{layer}, {'mean of all heads' if reading.head is None else f'head {reading.head}'}"
     print(f"Word alignment of {len(rows):,} test pairs by cross-attention ({where}, {reading.side} side)")
     print(f"  alignment error rate {error:6.1%}")
     print(f"  of the diagonal      {baseline:6.1%}")
@@ -192,18 +195,20 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     chosen = [(row, m) for row, m in zip(rows, maps, strict=True) if len(row["nouns_fr"]) > 1]
     links = [link_of(row) for row, _ in chosen]
     shares, chance = antecedent_shares([m for _, m in chosen], links)
-    layer, head = np.unravel_index(shares.argmax(), shares.shape)
+    best_layer, best_head = np.unravel_index(shares.argmax(), shares.shape)
     print(f"\nPronouns translated right: {right:.1%} of {len(linked)} that stand for a noun")
     print(f"Where such a pronoun looks: {len(links)} test sentences with a choice of nouns")
     print("  share whose strongest key among the nouns is that noun, in encoder self-attention")
     for i, row in enumerate(shares):
         print(f"  layer {i}   " + "  ".join(f"head {h} {share:6.1%}" for h, share in enumerate(row)))
     print(f"  chance    {chance:6.1%}")
-    print(f"  best      {shares.max():6.1%}, layer {layer}, head {head}")
-    firmest = max(range(len(links)), key=lambda i: attention_to_antecedent(chosen[i][1], links[i])[layer, head])
+    print(f"  best      {shares.max():6.1%}, layer {best_layer}, head {best_head}")
+    firmest = max(
+        range(len(links)), key=lambda i: attention_to_antecedent(chosen[i][1], links[i])[best_layer, best_head]
+    )
     row, example = chosen[firmest][0], chosen[firmest][1]
     query = word_spans(example.source_tokens)[row["pronoun_fr"]][0]
-    start = f"s=0&k=encoder_self&l={layer}&h={head}&q={query}&p={query}"
+    start = f"s=0&k=encoder_self&l={best_layer}&h={best_head}&q={query}&p={query}"
     print(f'  to see one: python -m maps export "{row["src"]}" --output DIR --start "{start}"')
 
 

@@ -16,21 +16,21 @@ Links = set[tuple[int, int]]  # (source word, target word), counted from 0
 class Reading(NamedTuple):
     """Where to look for alignment.
 
-    layer: of the decoder.
+    layer: of the decoder; None is the mean of all layers.
     head: None is the mean of all heads.
     side: `output` reads the row that predicts a target piece; `input` the next one, which has just read it and often
         points to its source more sharply (Chen et al. 2020, "Accurate Word Alignment Induction from Neural Machine
         Translation", the shifted reading).
     """
 
-    layer: int
+    layer: int | None
     head: int | None
     side: Side
 
 
 def word_weights(maps: SentenceMaps, reading: Reading) -> np.ndarray:
     """Read how much each target word looks at each source word, without special tokens (target words, source words)."""
-    cross = maps.cross[reading.layer]
+    cross = maps.cross.mean(0) if reading.layer is None else maps.cross[reading.layer]  # (H, T, S)
     cross = cross.mean(0) if reading.head is None else cross[reading.head]  # (T, S)
     n_target = len(maps.decoder_output_ids) - 1  # the end mark is no word
     first = 1 if reading.side == "input" else 0
@@ -83,8 +83,9 @@ def alignment_error_rate(found: Iterable[Links], gold: Iterable[Links]) -> float
 
 
 def readings(n_layers: int, n_heads: int) -> list[Reading]:
-    """List every layer, head, mean of heads, and side."""
-    return [Reading(*choice) for choice in product(range(n_layers), (*range(n_heads), None), SIDES)]
+    """List every head of every layer, the mean of each layer's and of all heads, each from both sides."""
+    one_layer = product(range(n_layers), (*range(n_heads), None), SIDES)
+    return [Reading(*choice) for choice in (*one_layer, *product([None], [None], SIDES))]
 
 
 def best_reading(maps: Sequence[SentenceMaps], gold: Sequence[Links]) -> Reading:

@@ -73,7 +73,6 @@ def test_ctranslate2_finds_the_same_tokens(norm: Norm, tokenizer: Tokenizer, pai
     model = Translator.load(file, device="cpu").model
 
     sources = tokenizer.encode([pair["fr"] for pair in pairs[:60]])
-    special = [[piece] for piece in tokenizer.pieces([PAD, BOS])]  # never part of our translations, nor is <unk>
     for beam_size in (1, 4):
         longest = torch.full((len(sources),), LONGEST)
         found = search(translation_step(model, pad(sources)), longest, beam_size, length_penalty=0)
@@ -84,8 +83,6 @@ def test_ctranslate2_finds_the_same_tokens(norm: Norm, tokenizer: Tokenizer, pai
             beam_size=beam_size,
             length_penalty=1e-6,
             max_decoding_length=LONGEST,
-            suppress_sequences=special,
-            disable_unk=True,
             return_scores=True,
             return_end_token=True,
         )
@@ -94,7 +91,7 @@ def test_ctranslate2_finds_the_same_tokens(norm: Norm, tokenizer: Tokenizer, pai
         assert len({tuple(ours.tokens) for ours, _ in whole}) > 10
         for ours, theirs in whole:
             assert theirs.hypotheses[0] == tokenizer.pieces(ours.tokens)
-            assert theirs.scores[0] == pytest.approx(ours.log_prob, rel=1e-3)
+            assert theirs.scores[0] == pytest.approx(ours.log_prob, rel=1e-4)
 
 
 def test_an_existing_folder_is_replaced_by_force_only(tokenizer: Tokenizer, tmp_path: Path) -> None:
