@@ -11,7 +11,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
-from data import TranslationData
+from data.module import TranslationData
 from errors import UserError, one_sentence
 from translate import add_model_flags, load_translator, read_lines
 

@@ -21,12 +21,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from data import TranslationData
+from data.module import TranslationData
 from errors import UserError, one_sentence
 from maps.align import best_reading, gold_links
-from model import TranslationModule
 from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact
 from model.curves import Curves
+from model.module import TranslationModule
 from model.progress import RunProgress
 from translate import Translator
 

@@ -16,8 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
-from data import Tokenizer
-from data.batching import pad
+from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer, search
@@ -107,7 +106,7 @@ class Translator:
         return cls(model.to(device), tokenizer, data, precision, alignment)
 
     def translate(
-        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 64, length_penalty: float = 0.6
+        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 256, length_penalty: float = 0.6
     ) -> list[str]:
         """Translate lines of text: one string back for each, in order; a blank line stays blank."""
         sentences = self.search(texts, beam_size, batch_size, length_penalty)
@@ -118,7 +117,7 @@ class Translator:
         self,
         texts: Sequence[str],
         beam_size: int = 4,
-        batch_size: int = 64,
+        batch_size: int = 256,
         length_penalty: float = 0.6,
         first_line: int = 1,
     ) -> list[Sentence]:
@@ -237,7 +236,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)"
     )
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
-    parser.add_argument("--batch_size", type=int, default=64, help="sentences translated at once")
+    parser.add_argument("--batch_size", type=int, default=256, help="sentences translated at once")
     parser.add_argument("--length_penalty", type=float, default=0.6, help="greater values favour longer translations")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of the matrix products")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")

@@ -21,9 +21,9 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
-from data import TranslationData
+from data.module import TranslationData
 from data.phrasebook import Grammar
-from model import TranslationModule
+from model.module import TranslationModule
 
 ROOT = Path(__file__).parent.parent
 STARTS = {"first": [], "second": [], "streaming": ["--streaming"]}

@@ -45,8 +45,8 @@ SETTINGS = [
 ]
 # What a signal interrupts: a method, calls that an undisturbed run makes at least, and seconds that one may take.
 MOMENTS = {
-    "epoch": ("model.TranslationModule", "training_step", STEPS, 0.02),
-    "validation": ("model.TranslationModule", "validation_step", 6, 0.05),
+    "epoch": ("model.module.TranslationModule", "training_step", STEPS, 0.02),
+    "validation": ("model.module.TranslationModule", "validation_step", 6, 0.05),
     "checkpoint write": ("model.checkpoints.AtomicCheckpointIO", "save_checkpoint", STEPS, 0.02),
 }
 

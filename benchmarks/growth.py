@@ -21,11 +21,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.machine import Turn, device, forward_flops, now, product_rates, report
 from benchmarks.memory import peak_memory
-from data import TranslationData
 from data.batching import Batch
+from data.module import TranslationData
 from data.phrasebook import Grammar
 from errors import UserError, one_sentence
-from model import TranslationModule, search
+from model import search
+from model.module import TranslationModule
 from model.search import translation_step
 from model.transformer import BOS, EOS, UNK
 from train import Trainer

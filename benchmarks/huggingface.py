@@ -12,8 +12,8 @@ from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGen
 from transformers import logging as transformers_logging
 
 from benchmarks.machine import device, now
-from data import Tokenizer
-from data.batching import Batch, group_by_length, pad
+from data import Tokenizer, pad
+from data.batching import Batch, group_by_length
 from model import Transformer
 from model.search import max_length
 from model.transformer import BOS, EOS, PAD, sinusoids

@@ -10,9 +10,9 @@ from typing import Any
 import lightning as L
 from matplotlib.figure import Figure
 
-from data import TranslationData
+from data.module import TranslationData
 from errors import one_sentence
-from model import TranslationModule
+from model.module import TranslationModule
 from train import Trainer
 from translate import Translator, newest_checkpoint, read_lines
 

@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
 from benchmarks.machine import now, product_rates, report
-from data import TranslationData
+from data.module import TranslationData
 from errors import UserError, one_sentence
-from model import TranslationModule
+from model.module import TranslationModule
 from train import Trainer
 from translate import Translator
 

@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
 from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, report, row
-from data import TranslationData
+from data.module import TranslationData
 from errors import UserError, one_sentence
-from model import TranslationModule
+from model.module import TranslationModule
 from train import Trainer
 from translate import Translator
 

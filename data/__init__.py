@@ -1,6 +1,9 @@
-"""Text -> token batches: sentence pairs, cleaned and counted, cut into pieces, grouped by length."""
+"""Text -> token batches: sentence pairs, cleaned and counted, cut into pieces, grouped by length.
 
-from data.module import TranslationData
-from data.tokenizer import Tokenizer
+`data.module.TranslationData` is the door for training. It is not imported here, so that a translation need not wait for
+Lightning and `datasets`.
+"""
 
-__all__ = ["Tokenizer", "TranslationData"]
+from data.tokenizer import Tokenizer, pad
+
+__all__ = ["Tokenizer", "pad"]

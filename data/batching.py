@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from data.corpus import column
-from data.tokenizer import BOS, PAD, Tokenizer
+from data.tokenizer import BOS, PAD, Tokenizer, pad
 
 
 class Batch(NamedTuple):
@@ -64,14 +64,6 @@ def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, Any]:
         "src_length": np.array([len(ids) for ids in src], dtype=np.int32),
         "tgt_length": np.array([len(ids) for ids in tgt], dtype=np.int32),
     }
-
-
-def pad(rows: list[list[int]]) -> Tensor:
-    """Stack id lists to a rectangle, padded on the right."""
-    out = torch.full((len(rows), max(map(len, rows), default=1)), PAD)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = torch.tensor(row)
-    return out
 
 
 class TokenBatches:

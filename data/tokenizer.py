@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 import sentencepiece as spm
+import torch
+from torch import Tensor
 
 from errors import UserError
 
@@ -106,3 +108,11 @@ class Tokenizer:
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Ids -> pieces as SentencePiece writes them, `▁` before a word."""
         return [self.processor.id_to_piece(i) for i in ids]
+
+
+def pad(rows: list[list[int]]) -> Tensor:
+    """Stack id lists to a rectangle, padded on the right."""
+    out = torch.full((len(rows), max(map(len, rows), default=1)), PAD)
+    for i, row in enumerate(rows):
+        out[i, : len(row)] = torch.tensor(row)
+    return out

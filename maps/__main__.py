@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import TranslationData
+from data.module import TranslationData
 from errors import UserError, one_sentence
 from maps.align import SIDES, Links, Reading, align, gold_links, pharaoh, usual_reading
 from maps.export import FORMATS, export, write_whole

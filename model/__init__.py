@@ -9,11 +9,13 @@ Dimensions, used in every shape comment of this project:
                                      N  rows, B * K
 
 A `*_mask` is boolean and True means "may attend".
+
+`model.module.TranslationModule` is the door for training. It is not imported here, so that a translation need not wait
+for Lightning.
 """
 
 from model.attention import attention, attention_maps
-from model.module import TranslationModule
 from model.search import Hypothesis, search
 from model.transformer import Transformer
 
-__all__ = ["Hypothesis", "Transformer", "TranslationModule", "attention", "attention_maps", "search"]
+__all__ = ["Hypothesis", "Transformer", "attention", "attention_maps", "search"]

@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 def run(
     *arguments: str | Path, cwd: Path, stdin: bytes | None = None, timeout: float = 300
 ) -> subprocess.CompletedProcess:
-    """Run one of the three programs as a user would; output is text."""
-    command = [sys.executable, str(ROOT / arguments[0]), *map(str, arguments[1:])]
+    """Run one of the programs, a file or `-m` and a room, as a user would; output is text."""
+    program = ["-m", str(arguments[1])] if arguments[0] == "-m" else [str(ROOT / arguments[0])]
+    command = [sys.executable, *program, *map(str, arguments[len(program) :])]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     done = subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, timeout=timeout)
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import convert
-from data import Tokenizer
-from data.batching import pad
+from data import Tokenizer, pad
 from data.phrasebook import Grammar
 from errors import UserError
 from model import Transformer, search

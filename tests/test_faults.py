@@ -29,8 +29,8 @@ from benchmarks.faults import (
     write_corpus,
 )
 from errors import UserError
-from model import TranslationModule
 from model.checkpoints import intact, newest_intact
+from model.module import TranslationModule
 
 MIDDLE = STEPS // 2
 

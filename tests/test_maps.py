@@ -1,6 +1,7 @@
 """Claims about taking attention maps, exporting them, and what they say about words."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -240,6 +241,19 @@ def test_a_wrong_look_is_refused_in_a_sentence(
     err = capsys.readouterr().err
     assert stopped.value.code == 2 and words in err.splitlines()[-1]
     assert not list(trained.glob("*.part")) and not (trained / "lesson.html").exists()
+
+
+def test_the_report_counts_alignment_and_pronouns(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
+    checkpoint["datamodule_hyper_parameters"]["path"] = "phrasebook"
+    torch.save(checkpoint, tmp_path / "other.ckpt")
+    main(["report", f"--checkpoint={tmp_path / 'other.ckpt'}", "--beam_size=1"])
+    said = capsys.readouterr().out
+    shares = [float(share) for share in re.findall(r"([\d.]+)%", said)]
+    assert len(shares) >= 7 and all(0 <= share <= 100 for share in shares)
+    assert "1,000 test pairs" in said and "of the diagonal" in said and "head 1" in said and "--start" in said
 
 
 def test_align_writes_a_line_for_each_line(trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -341,7 +341,7 @@ def test_a_longer_translation_gains_by_the_length_penalty() -> None:
 def test_progress_follows_steps_or_time_whichever_is_ahead() -> None:
     from lightning.pytorch.callbacks import Timer
 
-    from model import TranslationModule
+    from model.module import TranslationModule
 
     module = TranslationModule(V, 32, 2, 1, 1, 64)
     timer = Timer(duration={"seconds": 100})
