@@ -4,7 +4,6 @@ import argparse
 import copy
 import json
 import pickle
-import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -134,11 +133,11 @@ class Translator:
             The sentences in the order of the text.
         """
         segments: list[tuple[int, list[int]]] = []  # line, ids
-        for line, text in enumerate(map(without_surrogates, texts)):
-            pieces = [chunk for ids in self.tokenizer.encode(self.sentences(text)) for chunk in self.chunks(ids)]
-            if any(len(ids) == MAX_PIECES for ids in pieces):
+        for line, text in enumerate(texts):
+            encoded = self.tokenizer.encode(self.sentences(text))
+            if any(len(ids) > MAX_PIECES for ids in encoded):
                 warn(f"line {first_line + line}: a sentence longer than {MAX_PIECES} pieces is translated in parts")
-            segments += [(line, ids) for ids in pieces]
+            segments += [(line, chunk) for ids in encoded for chunk in self.chunks(ids)]
         results: list[Sentence | None] = [None for _ in segments]
         order = sorted(range(len(segments)), key=lambda i: len(segments[i][1]))
         for start in range(0, len(order), batch_size):
@@ -199,11 +198,6 @@ class Translator:
             yield [*ids[:cut], self.tokenizer.processor.eos_id()]
             ids = ids[cut:]
         yield ids
-
-
-def without_surrogates(text: str) -> str:
-    """Replace halves of UTF-16 pairs, which a Python string may hold but no text can, by U+FFFD."""
-    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def warn(sentence: str) -> None:

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.machine import Turn, device, forward_flops, now, product_rates, report
 from benchmarks.memory import peak_memory
+from benchmarks.trainer import bare_trainer
 from data.batching import Batch
 from data.module import TranslationData
 from data.phrasebook import Grammar
@@ -29,7 +30,6 @@ from model import search
 from model.module import TranslationModule
 from model.search import translation_step
 from model.transformer import BOS, EOS, UNK
-from train import Trainer
 
 VOCAB_SIZE = 8000
 LENGTHS = (10, 25, 50, 100, 200)  # tokens of a sentence
@@ -76,16 +76,7 @@ def training(rows: int, length: int, width: int, seconds: float) -> Turn:
     tgt = torch.cat((torch.full((rows, 1), BOS), src), dim=1)
     batches: Any = [Batch(torch.arange(rows), src, tgt, src.numel())] * 1000
     rates, until = product_rates(), Until(seconds)
-    trainer = Trainer(
-        max_epochs=-1,
-        gradient_clip_val=1.0,
-        logger=False,
-        limit_val_batches=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[until],
-    )
+    trainer = bare_trainer(until)
     trainer.fit(network(width), train_dataloaders=DataLoader(batches, batch_size=None))
     return Turn(until.tokens, until.passed, rates)
 

@@ -10,10 +10,10 @@ from typing import Any
 import lightning as L
 from matplotlib.figure import Figure
 
+from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import one_sentence
 from model.module import TranslationModule
-from train import Trainer
 from translate import Translator, newest_checkpoint, read_lines
 
 
@@ -56,14 +56,7 @@ def translate(watch: Watch, flags: argparse.Namespace) -> None:
 def train(watch: Watch, flags: argparse.Namespace) -> None:
     """Train the shape of configs/multi30k.yaml, validations left out."""
     data = TranslationData(str(flags.data), batch_tokens=3072)
-    trainer = Trainer(
-        max_time={"seconds": int(60 * flags.minutes)},
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        callbacks=[watch],
-    )
+    trainer = bare_trainer(watch, max_time={"seconds": int(60 * flags.minutes)})
     trainer.fit(TranslationModule(8000), data)
 
 

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
 from benchmarks.machine import now, product_rates, report
+from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
 from model.module import TranslationModule
-from train import Trainer
 from translate import Translator
 
 CHECKS = 20  # times that BLEU is measured in a run
@@ -123,16 +123,7 @@ def train_ours(data: TranslationData, seconds: float, target: float) -> list[tup
     warnings.filterwarnings("ignore", module="lightning")
     stopwatch = Stopwatch(seconds)
     checks = Checks(stopwatch, data, seconds, target)
-    trainer = Trainer(
-        max_epochs=-1,
-        gradient_clip_val=1.0,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[stopwatch, checks],
-    )
+    trainer = bare_trainer(stopwatch, checks)
     trainer.fit(TranslationModule(vocab_size=8000), train_dataloaders=data.train_dataloader())
     return checks.curve
 

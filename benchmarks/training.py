@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
 from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, report, row
+from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
 from model.module import TranslationModule
-from train import Trainer
 from translate import Translator
 
 OURS = "this project"
@@ -120,17 +120,8 @@ def train_ours(module: TranslationModule, data: TranslationData, turns: Turns) -
     """Train as `train.py` does, validation and checkpoints left out; return the precision of the products."""
     warnings.filterwarnings("ignore", module="lightning")
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            max_epochs=-1,
-            gradient_clip_val=1.0,
-            log_every_n_steps=10,
-            limit_val_batches=0,
-            logger=CSVLogger(folder),
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[turns],
-        )
+        # What is logged is part of what users get.
+        trainer = bare_trainer(turns, logger=CSVLogger(folder), log_every_n_steps=10)
         trainer.fit(module, train_dataloaders=data.train_dataloader())
         return "bfloat16" if "bf16" in str(trainer.precision) else "float32"
 

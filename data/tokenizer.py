@@ -1,6 +1,7 @@
 """Text <-> ids, by a SentencePiece model that travels inside the checkpoint."""
 
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +15,11 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 
 
 def normalise(text: str) -> str:
-    """Write the same text in the same way: Unicode NFC, one plain space between words, one kind of apostrophe."""
+    """Write the same text in the same way: Unicode NFC, one plain space between words, one kind of apostrophe.
+
+    Halves of UTF-16 pairs, which a Python string may hold but no text can, become U+FFFD.
+    """
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
     return " ".join(unicodedata.normalize("NFC", text).replace("’", "'").split())
 
 

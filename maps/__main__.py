@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +66,18 @@ def take(translator: Translator, text: str, target: str | None, beam_size: int) 
         raise UserError("the sentence is empty: there is nothing to look at")
     if target is None:
         return [translator.maps(s.ids, s.hypotheses[0].tokens) for s in translator.search([text], beam_size)]
-    for name, side in (("the sentence", text), ("--target", target)):
-        length = len(translator.tokenizer.encode([side])[0])
-        if length > MAX_PIECES:
-            raise UserError(f"{name} has {length} pieces, at most {MAX_PIECES} can be looked at beside --target")
-    return [translator.maps_of_pair(text, target)]
+    return [translator.maps(*encode_pair(translator, text, target, "the sentence", "--target"))]
+
+
+def encode_pair(
+    translator: Translator, source: str, target: str, source_name: str, target_name: str
+) -> tuple[list[int], list[int]]:
+    """Ids of a sentence and of a given translation; UserError names the side that is too long."""
+    source_ids, target_ids = translator.tokenizer.encode([source, target])
+    for name, ids in ((source_name, source_ids), (target_name, target_ids)):
+        if len(ids) > MAX_PIECES:
+            raise UserError(f"{name} has {len(ids)} pieces, at most {MAX_PIECES} can be looked at beside --target")
+    return source_ids, target_ids
 
 
 def choose_reading(flags: argparse.Namespace, translator: Translator) -> Reading:
@@ -148,20 +155,23 @@ def run_align(flags: argparse.Namespace, translator: Translator) -> None:
             raise UserError(f"{flag} {path} is missing")
     with flags.input.open("rb") as stream:
         sources = list(read_lines(stream, str(flags.input)))
-    targets: list[str | None] = [None] * len(sources)
+    parts: list[list[tuple[list[int], list[int]]]] = [[] for _ in sources]  # of each line, ids of both sides
     if flags.target:
         with flags.target.open("rb") as stream:
             targets = list(read_lines(stream, str(flags.target)))
         if len(targets) != len(sources):
             raise UserError(f"{flags.input} has {len(sources)} lines but {flags.target} has {len(targets)}")
-    out = []
-    for source, target in zip(sources, targets, strict=True):
-        parts = take(translator, source, target, flags.beam_size) if source.strip() else []
-        out.append(pharaoh(line_links(parts, reading)))
-    write_whole(flags.output, "".join(f"{line}\n" for line in out))
+        for number, (part, source, target) in enumerate(zip(parts, sources, targets, strict=True), 1):
+            names = f"{flags.input}, line {number},", f"{flags.target}, line {number},"
+            part.append(encode_pair(translator, source, target, *names))
+    else:
+        for sentence in translator.search(sources, flags.beam_size):
+            parts[sentence.line].append((sentence.ids, sentence.hypotheses[0].tokens))
+    links = (line_links((translator.maps(*pair) for pair in part), reading) for part in parts)
+    write_whole(flags.output, "".join(f"{pharaoh(line)}\n" for line in links))
 
 
-def line_links(parts: Sequence[SentenceMaps], reading: Reading) -> Links:
+def line_links(parts: Iterable[SentenceMaps], reading: Reading) -> Links:
     """Links of a line of several sentences, whose words are counted through."""
     links: Links = set()
     n_source = n_target = 0

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def export(
         folder: made if it is missing.
         reading: of the alignment in NAME.json.
         formats: some of `FORMATS`.
-        layers, heads: those in the pictures, from 0; all if None.
+        layers, heads: those in the pictures, from 0; all if None. Attention without such a layer has no picture.
         start: what the page shows first, see `page`.
 
     Returns:
@@ -60,9 +60,11 @@ def export(
                 write(f"{name}.npz", arrays(maps))
             if "json" in formats:
                 write(f"{name}.json", json.dumps(record(maps, reading), indent=1) + "\n")
-            for form in ("png", "svg"):
-                for kind in KINDS if form in formats else ():
-                    write(f"{name}.{kind}.{form}", picture(maps, kind, layers, heads, form))  # type: ignore[arg-type]
+            for form, kind in product([form for form in FORMATS if form in ("png", "svg") and form in formats], KINDS):
+                depth = len(maps.weights(kind))
+                shown = range(depth) if layers is None else [layer for layer in layers if layer < depth]
+                if shown:  # encoder and decoder may differ in depth
+                    write(f"{name}.{kind}.{form}", picture(maps, kind, shown, heads, form))  # type: ignore[arg-type]
         if "html" in formats:
             write(f"{chunk[0][0]}.html", page([maps for _, maps in chunk], start))
     return written

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from errors import UserError
-from maps.sentence import Kind
+from maps.sentence import Kind, forced_pass
 from maps.template import fill
-from model import Transformer, attention_maps
+from model import Transformer
 from model.attention import MultiHeadAttention
-from model.transformer import BOS, Residual
+from model.transformer import Residual
 
 Call = tuple[dict[str, Any], Tensor]  # what a module was given, by argument name, and what it returned
 
 
-@torch.no_grad()
 def lesson(
     model: Transformer,
     src_ids: Sequence[int],
@@ -62,15 +61,8 @@ def lesson(
         "attention": attention,
         **{name: getattr(attention, name) for name in ("w_q", "w_k", "w_v", "w_o")},
     }
-    device = next(model.parameters()).device
-    read = [BOS, *tgt_ids[:-1]]
-    training = model.training
-    model.eval()
-    try:
-        with calls(modules) as seen, attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
-            model(torch.tensor([list(src_ids)], device=device), torch.tensor([read], device=device))
-    finally:
-        model.train(training)
+    with calls(modules) as seen:
+        _, maps, read = forced_pass(model, src_ids, tgt_ids)
 
     weights = maps[path][0]  # (H, T, S)
     mask = seen["attention"][0].get("mask")

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from model import Transformer, attention_maps
 from model.transformer import BOS
@@ -66,6 +67,33 @@ class SentenceMaps:
 
 
 @torch.no_grad()
+def forced_pass(
+    model: Transformer, src_ids: Sequence[int], tgt_ids: Sequence[int]
+) -> tuple[Tensor, dict[str, Tensor], list[int]]:
+    """Let the model read a source and a finished translation at once, while every attention is recorded.
+
+    Teacher-forced, without padding, in eval mode and float32; the model's mode is left as it was.
+
+    Args:
+        model: the network.
+        src_ids: the source, end mark last (S).
+        tgt_ids: the translation without begin mark, end mark last (T).
+
+    Returns:
+        Logits (1, T, V), weights by module path (1, H, queries, keys), and what the decoder read (T).
+    """
+    device = next(model.parameters()).device
+    read = [BOS, *tgt_ids[:-1]]
+    training = model.training
+    model.eval()
+    try:
+        with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
+            logits = model(torch.tensor([list(src_ids)], device=device), torch.tensor([read], device=device))
+    finally:
+        model.train(training)
+    return logits, maps, read
+
+
 def take_maps(
     model: Transformer,
     src_ids: Sequence[int],
@@ -76,8 +104,8 @@ def take_maps(
 ) -> SentenceMaps:
     """Look at every attention while the model reads a source and a finished translation of it.
 
-    One teacher-forced pass, without padding, in eval mode and float32: it holds for greedy, beam and given
-    translations alike, and its log-probability is the search's own.
+    One `forced_pass` over the finished translation: it holds for greedy, beam and given translations alike, and its
+    log-probability is the search's own.
 
     Args:
         model: the network; its mode and its weights are left as they were.
@@ -86,17 +114,8 @@ def take_maps(
         pieces: ids -> pieces, such as `Tokenizer.pieces`.
         source, translation: the texts, kept beside the weights.
     """
-    device = next(model.parameters()).device
-    src = torch.tensor([list(src_ids)], device=device)  # (1, S)
-    read = [BOS, *tgt_ids[:-1]]
-    training = model.training
-    model.eval()
-    try:
-        with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
-            logits = model(src, torch.tensor([read], device=device))  # (1, T, V)
-    finally:
-        model.train(training)
-    predicted = torch.tensor(list(tgt_ids), device=device)
+    logits, maps, read = forced_pass(model, src_ids, tgt_ids)
+    predicted = torch.tensor(list(tgt_ids), device=logits.device)
     log_probs = logits[0].float().log_softmax(dim=-1).gather(1, predicted[:, None]).squeeze(1)  # (T,)
 
     def stack(side: str, name: str) -> np.ndarray:

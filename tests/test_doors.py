@@ -141,10 +141,17 @@ def test_n_best_lists_are_sorted_and_distinct(trained: Path) -> None:
     assert blank == [{"text": "", "log_prob": 0.0, "score": 0.0}]
 
 
-def test_an_over_long_sentence_is_cut_and_said(translator: Translator, capsys: pytest.CaptureFixture[str]) -> None:
-    found = translator.translate(["court", "x" * 3000], beam_size=1)
+@pytest.mark.parametrize("long", ["x" * 3000, "chat et chien " * 200], ids=["without a space", "between words"])
+def test_an_over_long_sentence_is_cut_and_said(translator: Translator, long: str, capsys: Captured) -> None:
+    found = translator.translate(["court", long], beam_size=1)
     assert len(found) == 2
     assert "line 2: a sentence longer" in capsys.readouterr().err
+    fits = "x" * 3000
+    while len(translator.tokenizer.encode([fits])[0]) > translate.MAX_PIECES:
+        fits = fits[:-1]
+    assert len(translator.tokenizer.encode([fits])[0]) == translate.MAX_PIECES
+    translator.translate([fits], beam_size=1)
+    assert "a sentence longer" not in capsys.readouterr().err
 
 
 def test_neighbours_and_batches_do_not_change_a_translation(translator: Translator, corpus: Path) -> None:

@@ -146,6 +146,11 @@ def test_pictures_show_the_chosen_heads_of_any_tokens(form: str) -> None:
         assert every.startswith(b"\x89PNG")
 
 
+def test_a_layer_that_only_the_decoder_has_is_drawn_where_it_is(tmp_path: Path) -> None:
+    written = export([("1", made_up(["▁a"], ["▁b"]))], tmp_path, Reading(0, None, "output"), ["png"], layers=[1])
+    assert [path.name for path in written] == ["1.decoder_self.png", "1.cross.png"]
+
+
 def test_translate_writes_the_attention_of_what_it_translates(trained: Path, tmp_path: Path) -> None:
     lines = ["Il dort. Elle mange.", "", "Ça va ?"]
     (tmp_path / "in").write_text("\n".join(lines) + "\n", encoding="utf-8")
