@@ -59,7 +59,7 @@ def specification(model: Any, tokenizer: Tokenizer) -> Any:
     pre_norm = isinstance(model.encoder_norm, nn.LayerNorm)
     spec = TransformerSpec.from_config((len(model.encoder), len(model.decoder)), model.n_heads, pre_norm=pre_norm)
 
-    positions = sinusoids(0, POSITIONS, model.embedding.embedding_dim)
+    positions = sinusoids(POSITIONS, model.embedding.embedding_dim)
     spec.encoder.embeddings[0].weight = spec.decoder.embeddings.weight = held(model.embedding.weight)
     spec.decoder.projection.weight = held(model.embedding.weight)
     spec.encoder.position_encodings.encodings = spec.decoder.position_encodings.encodings = held(positions)

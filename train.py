@@ -26,6 +26,7 @@ from errors import UserError, one_sentence
 from maps.align import best_reading, gold_links
 from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact
 from model.curves import Curves
+from model.memory import keep_freed_memory
 from model.module import TranslationModule
 from model.progress import RunProgress
 from translate import Translator
@@ -56,6 +57,7 @@ class Trainer(L.Trainer):
         """Args: precision, `auto` or any of Lightning's."""
         # Every batch has shapes of its own, and oneDNN would keep the kernels of the last 1024: a gigabyte or more.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+        keep_freed_memory()
         # TokenBatches shards itself, so that every pair is seen once an epoch by any number of processes.
         super().__init__(
             precision=choose_precision(precision),  # type: ignore[arg-type]

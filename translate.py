@@ -6,8 +6,10 @@ import json
 import pickle
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +21,14 @@ from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer, search
+from model.memory import keep_freed_memory
 from model.search import max_length, translation_step
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
+BATCH_PIECES = 4096  # of the source, at once on a CPU: what is computed from them stays in its cache
+SHARE = 16  # sentences at least for which a second worker is worth while
+MOST_WORKERS = 8  # on one processor; more would wait for each other, as Python runs in one thread at a time
 SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff", "dropout", "norm")
 
 
@@ -52,6 +58,7 @@ class Translator:
         data: dict[str, Any],
         precision: str = "32",
         alignment: Reading | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         """Join what belongs together.
 
@@ -60,13 +67,18 @@ class Translator:
             data: settings of the corpus that it learned.
             precision: `32` or `bf16`.
             alignment: the cross-attention that aligns words best, if that was ever measured.
+            devices: that search at the same time, the model's own first; none given, it is the only one.
         """
         self.alignment = alignment
         self.model, self.tokenizer, self.data = model.eval(), tokenizer, data
         self.source_lang, self.target_lang = data["source_lang"], data["target_lang"]
         self.device = next(model.parameters()).device
         # Attention is looked at in float32, whatever the search runs in.
-        self.searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
+        searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
+        if self.device.type == "cpu":  # one thread each: threads that share a product wait for each other at its end
+            self.workers = [searched] * min(torch.get_num_threads(), MOST_WORKERS)
+        else:
+            self.workers = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence
@@ -78,16 +90,18 @@ class Translator:
 
         Args:
             path: of a file that `train.py` made.
-            device: `auto` (a GPU if there is one) or a device of PyTorch.
+            device: `auto` (all GPUs, or all cores where there is none) or a device of PyTorch.
             precision: `32` or `bf16`.
 
         Raises:
             UserError: the file is missing, torn, or no checkpoint of this project.
         """
+        keep_freed_memory()
+        devices = [device]
         if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+            devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
         try:
-            checkpoint = torch.load(path, map_location=device, weights_only=True)
+            checkpoint = torch.load(path, map_location=devices[0], weights_only=True)
             sizes = {name: checkpoint["hyper_parameters"][name] for name in SIZES}
             tokenizer = Tokenizer(checkpoint["sentencepiece"].cpu().numpy().tobytes())
             weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
@@ -102,21 +116,20 @@ class Translator:
             raise UserError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise UserError(f"checkpoint {path} is of another kind: {error!r} is missing in it") from error
-        return cls(model.to(device), tokenizer, data, precision, alignment)
+        return cls(model.to(devices[0]), tokenizer, data, precision, alignment, devices)
 
     def translate(
-        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 256, length_penalty: float = 0.6
+        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 128, length_penalty: float = 0.6
     ) -> list[str]:
         """Translate lines of text: one string back for each, in order; a blank line stays blank."""
         sentences = self.search(texts, beam_size, batch_size, length_penalty)
         return [translations[0].text for translations in self.join(sentences, len(texts))]
 
-    @torch.inference_mode()
     def search(
         self,
         texts: Sequence[str],
         beam_size: int = 4,
-        batch_size: int = 256,
+        batch_size: int = 128,
         length_penalty: float = 0.6,
         first_line: int = 1,
     ) -> list[Sentence]:
@@ -139,19 +152,52 @@ class Translator:
                 warn(f"line {first_line + line}: a sentence longer than {MAX_PIECES} pieces is translated in parts")
             segments += [(line, chunk) for ids in encoded for chunk in self.chunks(ids)]
         results: list[Sentence | None] = [None for _ in segments]
-        order = sorted(range(len(segments)), key=lambda i: len(segments[i][1]))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            src = pad([segments[i][1] for i in rows]).to(self.device)
-            lengths = torch.tensor([max_length(len(segments[i][1])) for i in rows])
-            found = search(translation_step(self.searched, src), lengths, beam_size, length_penalty, self.device)
-            for i, hypotheses in zip(rows, found, strict=True):
+        # Longest first, so that no worker waits long for the others at the end.
+        order = sorted(range(len(segments)), key=lambda i: -len(segments[i][1]))
+        batches, start = [], 0
+        while start < len(order):
+            size = self.batch_size(len(order), len(segments[order[start]][1]), batch_size)
+            batches.append(order[start : start + size])
+            start += size
+        found = self._in_parallel([[segments[i][1] for i in rows] for rows in batches], beam_size, length_penalty)
+        for rows, translations in zip(batches, found, strict=True):
+            for i, hypotheses in zip(rows, translations, strict=True):
                 line, ids = segments[i]
                 if hypotheses[0].cut:
                     pieces_made = len(hypotheses[0].tokens)
                     warn(f"line {first_line + line}: the translation was ended at {pieces_made} pieces")
                 results[i] = Sentence(line, ids, hypotheses)
         return [sentence for sentence in results if sentence is not None]
+
+    def batch_size(self, n_sentences: int, longest: int, most: int) -> int:
+        """Say how many of n_sentences to search at once, whose longest has so many pieces: all workers get a share."""
+        size = min(most, max(SHARE, -(-n_sentences // len(self.workers))))
+        return max(1, min(size, BATCH_PIECES // longest)) if self.device.type == "cpu" else size
+
+    def _in_parallel(
+        self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float
+    ) -> Iterable[list[list[Hypothesis]]]:
+        """Search batches of source ids, as many at a time as there are workers."""
+        if len(batches) < 2 or len(self.workers) < 2:  # with all threads
+            return [find(self.workers[0], batch, beam_size, length_penalty) for batch in batches]
+        idle: SimpleQueue[Transformer] = SimpleQueue()
+        for worker in self.workers:
+            idle.put(worker)
+
+        def work(batch: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
+            worker = idle.get()
+            try:
+                return find(worker, batch, beam_size, length_penalty)
+            finally:
+                idle.put(worker)
+
+        threads = torch.get_num_threads()
+        share = max(1, threads // len(self.workers))
+        try:
+            with ThreadPoolExecutor(len(self.workers), initializer=torch.set_num_threads, initargs=(share,)) as pool:
+                return list(pool.map(work, batches))
+        finally:
+            torch.set_num_threads(threads)  # of threads that start later; this one kept its own
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Put sentences back into lines: the i-th translation of a line joins the i-th of each of its sentences.
@@ -200,6 +246,16 @@ class Translator:
         yield ids
 
 
+@torch.inference_mode()
+def find(
+    model: Transformer, batch: Sequence[Sequence[int]], beam_size: int, length_penalty: float
+) -> list[list[Hypothesis]]:
+    """Search the translations of a batch of source ids, on the model's device."""
+    device = model.embedding.weight.device
+    lengths = torch.tensor([max_length(len(ids)) for ids in batch])
+    return search(translation_step(model, pad(batch).to(device)), lengths, beam_size, length_penalty, device)
+
+
 def warn(sentence: str) -> None:
     """Say something beside the translations."""
     print(f"warning: {sentence}", file=sys.stderr)
@@ -230,10 +286,10 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)"
     )
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
-    parser.add_argument("--batch_size", type=int, default=256, help="sentences translated at once")
+    parser.add_argument("--batch_size", type=int, default=128, help="sentences translated at once")
     parser.add_argument("--length_penalty", type=float, default=0.6, help="greater values favour longer translations")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of the matrix products")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 
 
 def load_translator(flags: argparse.Namespace) -> Translator:

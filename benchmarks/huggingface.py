@@ -123,7 +123,7 @@ def m2m100(ours: Transformer) -> Any:
     for side in (theirs.model.encoder, theirs.model.decoder):
         table = side.embed_positions
         first = PAD + 1  # where it looks the first position up
-        table.weights[first:] = sinusoids(0, len(table.weights) - first, config.d_model)
+        table.weights[first:] = sinusoids(len(table.weights) - first, config.d_model)
     return theirs.to(device()).eval()
 
 

@@ -115,7 +115,7 @@ class Tokenizer:
         return [self.processor.id_to_piece(i) for i in ids]
 
 
-def pad(rows: list[list[int]]) -> Tensor:
+def pad(rows: Sequence[Sequence[int]]) -> Tensor:
     """Stack id lists to a rectangle, padded on the right."""
     out = torch.full((len(rows), max(map(len, rows), default=1)), PAD)
     for i, row in enumerate(rows):

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errors import UserError
+from model.linear import Linear
 
 Observer = Callable[[Tensor], None]
 _observer: Observer | None = None  # set by `attention_maps` while somebody looks
@@ -67,10 +68,10 @@ class MultiHeadAttention(nn.Module):
         if d_model % n_heads:
             raise UserError(f"d_model {d_model} cannot be divided among n_heads {n_heads}: make it a multiple")
         self.n_heads = n_heads
-        self.w_q = nn.Linear(d_model, d_model)
-        self.w_k = nn.Linear(d_model, d_model)
-        self.w_v = nn.Linear(d_model, d_model)
-        self.w_o = nn.Linear(d_model, d_model)
+        self.w_q = Linear(d_model, d_model)
+        self.w_k = Linear(d_model, d_model)
+        self.w_v = Linear(d_model, d_model)
+        self.w_o = Linear(d_model, d_model)
 
     def forward(
         self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None

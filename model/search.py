@@ -13,7 +13,7 @@ CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few ve
 
 # (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
 # grid (B, K) of the step before: they say which hypothesis each one continues, and, by what they leave out, which
-# sentences are finished. None continues every hypothesis in its place.
+# sentences nobody asks for any more. None continues every hypothesis in its place.
 Step = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -59,7 +59,8 @@ def search(
     """
     n_sentences = len(max_lengths)
     finished: list[list[Hypothesis]] = [[] for _ in range(n_sentences)]
-    sentences = torch.arange(n_sentences)  # (B,) which sentences are still searched
+    sentences = torch.arange(n_sentences)  # (B,) which sentence stands in which row
+    unfinished = torch.ones(n_sentences, dtype=torch.bool)
     history = torch.empty(n_sentences, 1, 0, dtype=torch.long)  # (B, K, length)
     log_probs = torch.zeros(n_sentences, 1, device=device)  # (B, K)
     logits = step(torch.full((n_sentences, 1), BOS, device=device), None)  # (B, 1, V)
@@ -78,17 +79,20 @@ def search(
         ends = tokens == EOS
 
         for row, rank in ends[:, :beam_size].nonzero().tolist():
-            log_prob = top[row, rank].item()
-            if log_prob == float("-inf") or len(finished[sentences[row]]) == beam_size:
+            log_prob, sentence = top[row, rank].item(), int(sentences[row])
+            if log_prob == float("-inf") or not unfinished[sentence]:
                 continue
             ids = [*history[row, parents[row, rank]].tolist(), EOS]
             score = log_prob / penalty(length, length_penalty)
-            finished[sentences[row]].append(Hypothesis(ids, log_prob, score, cut=bool(last[row])))
+            finished[sentence].append(Hypothesis(ids, log_prob, score, cut=bool(last[row])))
+            unfinished[sentence] = len(finished[sentence]) < beam_size
 
-        n_finished = torch.tensor([len(finished[s]) for s in sentences.tolist()])
-        alive = ((n_finished < beam_size) & ~last).nonzero().squeeze(1)  # (B',) rows of sentences that go on
-        if not len(alive):
+        unfinished[sentences[last]] = False
+        if not unfinished.any():
             break
+        # Some rows of finished sentences stay, so that rows come in few numbers.
+        order = unfinished[sentences].logical_not().to(torch.uint8).argsort(stable=True)
+        alive = order[: few_sizes(int(unfinished.sum()))].sort().values  # (B',) rows that go on
         going_on = ends[alive].to(torch.uint8).argsort(dim=1, stable=True)[:, :beam_size]  # (B', K) best first
         parents = parents[alive].gather(1, going_on)
         tokens = tokens[alive].gather(1, going_on)
@@ -99,6 +103,15 @@ def search(
         logits = step(tokens.to(device), flat.to(device))
 
     return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]
+
+
+def few_sizes(n: int) -> int:
+    """Round up to one of four sizes an octave: 8, 10, 12, 14, 16, 20, 24, ...
+
+    A library of matrix products prepares each shape anew, which takes longer than the product itself.
+    """
+    step = 1 << max(0, (n - 1).bit_length() - 3)
+    return -(-n // step) * step
 
 
 def largest_sums(log_probs: Tensor, candidates: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,7 +144,8 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
 
     The source is read once; caches hold the keys and values of everything written so far.
     """
-    memory, src_mask = model.encode(src)
+    memory, padding = model.encode(src)
+    src_mask = None if padding.all() else padding  # sentences of one length have none
     cache = [LayerCache() for _ in model.decoder]
     width = 1  # K of the step before
 
@@ -144,7 +158,8 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
                     layer.own.select(rows)
             if len(parents) < len(memory):  # some sentences are finished
                 sentences = parents[:, 0] // width
-                memory, src_mask = memory[sentences], src_mask[sentences]
+                memory = memory[sentences]
+                src_mask = None if src_mask is None else src_mask[sentences]
                 for layer in cache:
                     layer.cross.select(sentences)
         width = tokens.size(1)

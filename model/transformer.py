@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -9,27 +10,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
+from model.linear import Linear, linear
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3  # ids that the tokenizer reserves
 Norm = Literal["pre", "post"]
 
 
-def sinusoids(start: int, stop: int, d_model: int, device: torch.device | None = None) -> Tensor:
+def sinusoids(length: int, d_model: int, device: torch.device | None = None) -> Tensor:
     """Tell positions apart without learning them: a clock with d_model hands, each slower than the one before.
 
     Args:
-        start, stop: the positions start ... stop - 1.
+        length: of the positions 0, 1, ...
         d_model: C, even.
 
     Returns:
-        (T, C) with sine in the even and cosine in the odd columns.
+        (length, C) with sine in the even and cosine in the odd columns.
 
     Source: Vaswani et al. 2017, section 3.5.
     """
-    position = torch.arange(start, stop, device=device).unsqueeze(1)  # (T, 1)
+    position = torch.arange(length, device=device).unsqueeze(1)  # (T, 1)
     rate = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))  # (C / 2,)
     angle = position * rate  # (T, C / 2)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)  # (T, C)
+
+
+@lru_cache(maxsize=32)
+def positions(length: int, d_model: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Keep `sinusoids` (length, C): a search asks for them at every step."""
+    with torch.inference_mode(mode=False):  # what is kept may meet a gradient later
+        return sinusoids(length, d_model, device).to(dtype)
 
 
 class Dropout(nn.Module):
@@ -49,7 +58,7 @@ class Dropout(nn.Module):
             return x
         numbers = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
         kept = (numbers.view(torch.uint8)[: x.numel()] >= self.zeroed).view(x.shape)
-        return x * (kept * (256 / (256 - self.zeroed))).to(x.dtype)
+        return x * kept.to(x.dtype).mul_(256 / (256 - self.zeroed))
 
 
 class FeedForward(nn.Module):
@@ -57,13 +66,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, d_model: int, d_ff: int, dropout: float) -> None:
         super().__init__()
-        self.expand = nn.Linear(d_model, d_ff)
-        self.contract = nn.Linear(d_ff, d_model)
+        self.expand = Linear(d_model, d_ff)
+        self.contract = Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        return self.contract(self.dropout(F.relu(self.expand(x))))
+        return self.contract(self.dropout(F.relu(self.expand(x), inplace=True)))
 
 
 class Residual(nn.Module):
@@ -116,10 +125,10 @@ class DecoderLayer(nn.Module):
         x: Tensor,
         memory: Tensor,
         tgt_mask: Tensor | None,
-        src_mask: Tensor,
+        src_mask: Tensor | None,
         cache: "LayerCache | None" = None,
     ) -> Tensor:
-        """x (N, T, C), memory (B, S, C), tgt_mask (T, T) or None, src_mask (B, 1, 1, S) -> (N, T, C).
+        """x (N, T, C), memory (B, S, C), tgt_mask (T, T) or None, src_mask (B, 1, 1, S) or None -> (N, T, C).
 
         N may be a multiple of B: the hypotheses of one sentence are just more queries for its memory, whose keys and
         values are therefore never repeated.
@@ -166,7 +175,8 @@ class CrossCache(OwnCache):
     def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
         """Project memory (B, S, C) at the first call; return (B, H, S, D) each."""
         if self.kv is None:
-            self.kv = project(context)
+            k, v = project(context)
+            self.kv = k.contiguous(), v.contiguous()  # once, not at every step
         return self.kv
 
 
@@ -220,8 +230,10 @@ class Transformer(nn.Module):
             x = layer(x, src_mask)
         return self.encoder_norm(x), src_mask
 
-    def decode(self, tgt: Tensor, memory: Tensor, src_mask: Tensor, cache: list[LayerCache] | None = None) -> Tensor:
-        """Target ids (N, T), memory (B, S, C), src_mask (B, 1, 1, S) -> what each position knows (N, T, C).
+    def decode(
+        self, tgt: Tensor, memory: Tensor, src_mask: Tensor | None, cache: list[LayerCache] | None = None
+    ) -> Tensor:
+        """Target ids (N, T), memory (B, S, C), src_mask (B, 1, 1, S) or None -> what each position knows (N, T, C).
 
         Padding stands at the end of a target, so the causal mask already hides it from every real token. With a cache,
         `tgt` holds only the tokens since the last call, one a row, and they may see everything before them.
@@ -236,13 +248,13 @@ class Transformer(nn.Module):
 
     def embed(self, tokens: Tensor, start: int = 0) -> Tensor:
         """Ids (B, T), the first at position `start` -> √d_model · embedding + position (B, T, C)."""
-        d_model = self.embedding.embedding_dim
+        d_model, stop = self.embedding.embedding_dim, start + tokens.size(1)
         x = self.embedding(tokens) * d_model**0.5
-        return self.dropout(x + sinusoids(start, start + tokens.size(1), d_model, tokens.device).to(x.dtype))
+        return self.dropout(x + positions(1 << stop.bit_length(), d_model, x.device, x.dtype)[start:stop])
 
     def logits(self, x: Tensor) -> Tensor:
         """Compare each state with every embedding: (..., C) -> (..., V)."""
-        return F.linear(x, self.embedding.weight)
+        return linear(x, self.embedding.weight)
 
 
 def initialise(module: nn.Module) -> None:

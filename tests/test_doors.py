@@ -1,10 +1,12 @@
 """Claims about train.py, translate.py and evaluate.py, run as a user runs them."""
 
+import copy
 import csv
 import json
 import re
 import shlex
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from conftest import ROOT, TINY, run
 import train
 import translate
 from errors import one_sentence
-from translate import Translator
+from model import Hypothesis
+from translate import Translator, find
 
 Captured = pytest.CaptureFixture[str]
 
@@ -159,6 +162,26 @@ def test_neighbours_and_batches_do_not_change_a_translation(translator: Translat
     whole = translator.translate(lines)
     assert whole == translator.translate(lines, batch_size=3)
     assert whole[::-1] == translator.translate(lines[::-1])
+
+
+def test_workers_share_the_lines_and_keep_their_order(
+    translator: Translator, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (corpus / "train.fr").read_text().splitlines()[:200]
+    monkeypatch.setattr(translator, "workers", [translator.model])
+    alone = translator.translate(lines, batch_size=10)
+    names = set()
+
+    def noted(*arguments: object) -> list[list[Hypothesis]]:
+        names.add(threading.current_thread().name)
+        return find(*arguments)
+
+    monkeypatch.setattr(translate, "find", noted)
+    monkeypatch.setattr(translator, "workers", [translator.model, copy.deepcopy(translator.model)])
+    threads = torch.get_num_threads()
+    assert translator.translate(lines, batch_size=10) == alone
+    assert len(names) == 2
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import model.linear as products
 from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay
-from model.search import max_length, translation_step
+from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD, Dropout
 
 V = 50
@@ -184,6 +185,22 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
     assert torch.equal(dropout.eval()(out), out)
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch was built without oneDNN")
+def test_both_libraries_compute_the_same_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = torch.randn(3, 70, 64), torch.randn(900, 64), torch.randn(900)
+    assert x.numel() * len(weight) > products.WORTH_A_CALL
+    called = []
+    monkeypatch.setattr(F, "linear", lambda *arguments: called.append("MKL"))
+    monkeypatch.setattr(products, "HAS_WIDE_VECTORS", True)
+    with torch.no_grad():
+        for offset in (bias, None):
+            found = products.linear(x, weight, offset)
+            torch.testing.assert_close(found, x @ weight.T + (0 if offset is None else offset), atol=1e-4, rtol=1e-4)
+    assert not called
+    products.linear(x, weight, bias)  # oneDNN's has no gradient
+    assert called
+
+
 # --- loss and optimizer
 
 
@@ -314,6 +331,20 @@ def test_a_wide_beam_finds_the_most_probable_sequence() -> None:
     beam = search(step, torch.tensor([4]), 3, length_penalty=0.0)[0][0]
     assert greedy.tokens[0] == 4 and beam.tokens == [5, EOS]
     assert beam.log_prob == pytest.approx(math.log(0.36))
+
+
+def test_rows_of_a_search_come_in_few_numbers_and_hide_nobody() -> None:
+    sizes = [few_sizes(n) for n in range(1, 1025)]
+    assert all(n <= size <= 1.25 * n for n, size in enumerate(sizes, 1))
+    assert len(set(sizes)) <= 4 * 10
+    model, src = eager(), sentences(41, 6)  # they end one after the other, and rows of the finished stay for a while
+    lengths = torch.arange(1, 42) % 14 + 2
+    for beam_size in (1, 3):
+        together = search(translation_step(model, src), lengths, beam_size)
+        for row, length, found in zip(src, lengths, together, strict=True):
+            alone = search(translation_step(model, row[None]), length[None], beam_size)[0]
+            assert [h.tokens for h in found] == [h.tokens for h in alone]
+            assert [h.log_prob for h in found] == pytest.approx([h.log_prob for h in alone], abs=1e-4)
 
 
 def test_search_ends_although_the_model_never_would() -> None:
