@@ -10,51 +10,80 @@ ROWS = 128  # tokens whose logits fit into a processor's cache
 
 
 class ProjectedCrossEntropy(torch.autograd.Function):
-    """Project states onto the vocabulary and sum their label-smoothed cross-entropies.
+    """Project states onto the vocabulary; sum label-smoothed cross-entropies and the disagreement of two readings.
 
     The gradient of a softmax is known as soon as the softmax is: p - q, predicted minus wanted probabilities. So it is
     formed in the forward pass, a few rows at a time while they are in cache, and kept in the precision of the
     products. PyTorch's own functions pass five times over the float32 logits of the batch, which took a third of a
     training step on a CPU.
 
-    Source of the smoothed target q = (1 - ε) · one-hot + ε / V: Szegedy et al. 2016, section 7.
+    Sources: the smoothed target q = (1 - ε) · one-hot + ε / V, Szegedy et al. 2016, section 7; the disagreement of two
+    readings under different dropout, α / 2 · (KL(p || p') + KL(p' || p)), Liang et al. 2021 (R-Drop), equation 4.
     """
 
     @staticmethod
-    def forward(ctx: Any, states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        """states (tokens, C), embedding (V, C), targets (tokens,) -> sum of losses in nats."""
+    def forward(
+        ctx: Any, states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float
+    ) -> Tensor:
+        """states (R, tokens, C) of R = 1 or 2 readings, embedding (V, C), targets (tokens,) -> sum of losses in nats.
+
+        consistency: α; it needs two readings.
+        """
         kind = states.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
         h, w = states.to(dtype), embedding.to(dtype)
-        gradient = h.new_empty(len(h), len(w))  # of the logits (tokens, V)
+        gradient = h.new_empty(*h.shape[:2], len(w))  # of the logits (R, tokens, V)
         total = torch.zeros((), device=states.device)
+        step = ROWS // len(h) if kind == "cpu" else max(1, len(targets))
         with torch.autocast(kind, enabled=False):
-            for start in range(0, len(h), ROWS if kind == "cpu" else len(h)):
-                rows = slice(start, start + (ROWS if kind == "cpu" else len(h)))
-                logits = (h[rows] @ w.T).float()  # (rows, V)
-                target = targets[rows, None]
-                wanted = (1 - smoothing) * logits.gather(1, target).squeeze(1) + smoothing * logits.mean(dim=1)
-                log_total = logits.logsumexp(dim=1)  # (rows,)
+            for start in range(0, len(targets), step):
+                rows = slice(start, start + step)
+                logits = (h[:, rows] @ w.T).float()  # (R, rows, V)
+                target = targets[rows, None].expand(len(h), -1, 1)  # (R, rows, 1)
+                wanted = (1 - smoothing) * logits.gather(2, target).squeeze(2) + smoothing * logits.mean(dim=2)
+                log_total = logits.logsumexp(dim=2)  # (R, rows)
                 total += (log_total - wanted).sum()
-                difference = logits.sub_(log_total[:, None]).exp_().sub_(smoothing / len(w))  # p - ε / V
-                difference.scatter_add_(1, target, torch.full_like(target, smoothing - 1, dtype=torch.float))
-                gradient[rows] = difference
+                log_p = logits.sub_(log_total[..., None])
+                p = log_p.exp() if consistency else log_p.exp_()
+                if consistency:
+                    ratio = log_p[0] - log_p[1]  # log(p / p'), (rows, V)
+                    surprise = (p[0] * ratio).sum(dim=1), -(p[1] * ratio).sum(dim=1)  # KL(p || p'), KL(p' || p)
+                    total += consistency / 2 * (surprise[0] + surprise[1]).sum()
+                    pull = p[0] * (ratio - surprise[0][:, None]), p[1] * (-ratio - surprise[1][:, None])
+                    apart = p[0] - p[1]
+                    p[0] += consistency / 2 * (pull[0] + apart)
+                    p[1] += consistency / 2 * (pull[1] - apart)
+                difference = p.sub_(smoothing / len(w))  # p - ε / V
+                difference.scatter_add_(2, target, torch.full_like(target, smoothing - 1, dtype=torch.float))
+                gradient[:, rows] = difference
         ctx.save_for_backward(gradient, h, w)
         ctx.dtypes = states.dtype, embedding.dtype
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """Scale what the forward pass has formed, and carry it through the projection."""
         gradient, h, w = ctx.saved_tensors
         scale = grad_outputs[0]
         states_dtype, embedding_dtype = ctx.dtypes
-        return (gradient @ w).to(states_dtype) * scale, (gradient.T @ h).to(embedding_dtype) * scale, None, None
+        to_embedding = gradient.flatten(0, 1).T @ h.flatten(0, 1)
+        return (gradient @ w).to(states_dtype) * scale, to_embedding.to(embedding_dtype) * scale, None, None, None
 
 
-def projected_cross_entropy(states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Sum of the label-smoothed cross-entropies of `states @ embedding.T` (tokens, V) at `targets` (tokens,)."""
+def projected_cross_entropy(
+    states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float = 0.0
+) -> Tensor:
+    """Sum of the label-smoothed cross-entropies of `states @ embedding.T` at `targets`, in nats.
+
+    Args:
+        states: of R readings of the same tokens (R, tokens, C).
+        embedding: (V, C).
+        targets: (tokens,).
+        smoothing: ε, probability spread over all pieces.
+        consistency: α, what the disagreement of two readings weighs (R-Drop); needs R = 2.
+    """
     if torch.is_grad_enabled():
-        return ProjectedCrossEntropy.apply(states, embedding, targets, smoothing)
-    logits = F.linear(states, embedding).float()
-    return F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
+        return ProjectedCrossEntropy.apply(states, embedding, targets, smoothing, consistency)
+    logits = F.linear(states, embedding).float()  # (R, tokens, V)
+    targets = targets.expand(len(states), -1)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, reduction="sum")

@@ -1,5 +1,6 @@
 """Training and validation of the Transformer, as Lightning asks for them."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol
@@ -20,6 +21,13 @@ from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_a
 from model.search import max_length, search, translation_step
 from model.transformer import PAD, Norm, Transformer
 
+BOUNDS = {  # least, and what lies above
+    **dict.fromkeys(
+        ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff"), (1, math.inf)
+    ),
+    **dict.fromkeys(("dropout", "label_smoothing"), (0, 1)),
+    **dict.fromkeys(("consistency", "learning_rate", "adamw_learning_rate", "warmup_steps"), (0, math.inf)),
+}
 MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
 
 
@@ -47,6 +55,7 @@ class TranslationModule(L.LightningModule):
         dropout: float = 0.1,
         norm: Norm = "pre",
         label_smoothing: float = 0.1,
+        consistency: float = 0.0,
         optimizer: Literal["muon", "adam"] = "muon",
         learning_rate: float = 0.02,
         adamw_learning_rate: float = 0.002,
@@ -55,6 +64,8 @@ class TranslationModule(L.LightningModule):
         seed: int = 1,
     ) -> None:
         """Build the network; the names of its sizes are the paper's.
+
+        Raises UserError where a number makes no sense.
 
         Args:
             vocab_size: V, the pieces of the joint vocabulary.
@@ -66,6 +77,8 @@ class TranslationModule(L.LightningModule):
             dropout: share of activations zeroed in training.
             norm: `pre` (x + f(norm(x))) or `post`, as in the paper.
             label_smoothing: probability spread over all pieces (Szegedy et al. 2016, section 7).
+            consistency: weight of the disagreement between two readings of a batch, each with dropout of its own
+                (Liang et al. 2021, R-Drop); 0 reads it once.
             optimizer: `muon` (matrices by Muon, the rest by AdamW) or `adam`, as in the paper.
             learning_rate: peak; of Muon's part where there is one.
             adamw_learning_rate: peak of AdamW's part beside Muon.
@@ -75,6 +88,12 @@ class TranslationModule(L.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
+        for name, (least, above) in BOUNDS.items():
+            if not least <= self.hparams[name] < above:
+                below = f" and below {above}" if above < math.inf else ""
+                raise UserError(f"model.{name} must be at least {least}{below}, not {self.hparams[name]}")
+        if d_model % 2:
+            raise UserError(f"model.d_model must be even, for sines and cosines of positions, not {d_model}")
         torch.manual_seed(seed)
         self.model = Transformer(vocab_size, d_model, n_heads, n_encoder_layers, n_decoder_layers, d_ff, dropout, norm)
         self.hypotheses: dict[int, list[int]] = {}  # row of the validation split -> ids
@@ -98,7 +117,7 @@ class TranslationModule(L.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of one target token."""
         h: Any = self.hparams
-        loss = self.loss(batch, h.label_smoothing)
+        loss = self.loss(batch, h.label_smoothing, h.consistency)
         self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
         # Of all processes: what one cannot learn from, none does.
         self.mean_loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
@@ -139,7 +158,7 @@ class TranslationModule(L.LightningModule):
             for logger in self.loggers:
                 logger.log_metrics(row | {"skipped_updates": self.skipped}, step=self.global_step)
 
-    def loss(self, batch: Any, label_smoothing: float = 0.0) -> Tensor:
+    def loss(self, batch: Any, label_smoothing: float = 0.0, consistency: float = 0.0) -> Tensor:
         """Cross-entropy of the target tokens of this process's share, over those of the whole batch.
 
         Only real tokens are projected onto the vocabulary. Data-parallel training takes the mean over processes, hence
@@ -148,12 +167,15 @@ class TranslationModule(L.LightningModule):
         """
         if not len(batch.rows):
             return torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0.0
+        readings = 2 if consistency else 1
         tgt, predicted = batch.tgt[:, :-1], batch.tgt[:, 1:]
-        memory, src_mask = self.model.encode(batch.src)
+        memory, src_mask = self.model.encode(batch.src.repeat(readings, 1))
         real = predicted != PAD  # (B, T)
-        states = self.model.decode(tgt, memory, src_mask)[real]  # (tokens, C)
-        total = projected_cross_entropy(states, self.model.embedding.weight, predicted[real], label_smoothing)
-        return total * self.trainer.world_size / batch.n_tokens
+        states = self.model.decode(tgt.repeat(readings, 1), memory, src_mask)  # (readings * B, T, C)
+        states = states.unflatten(0, (readings, -1))[:, real]  # (readings, tokens, C)
+        embedding = self.model.embedding.weight
+        total = projected_cross_entropy(states, embedding, predicted[real], label_smoothing, consistency)
+        return total / readings * self.trainer.world_size / batch.n_tokens
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss on the references, and a greedy translation of each source."""

@@ -50,7 +50,7 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        self.zeroed = round(256 * share)  # of 256 values of a byte
+        self.zeroed = min(255, round(256 * share))  # of 256 values of a byte
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; what is kept is scaled up, so that the expectation stays."""

@@ -88,6 +88,11 @@ def test_a_resumed_run_ends_in_the_same_weights(corpus: Path, tmp_path: Path) ->
         (["--name=new", "--data.path=/nowhere/at/all"], "no such file"),
         (["--name=new", "--model.wings=2"], "wings"),
         (["--name=new", "--model.n_heads=7"], "n_heads 7"),
+        (["--name=new", "--model.n_heads=0"], "n_heads must be at least 1"),
+        (["--name=new", "--model.d_ff=-64"], "d_ff must be at least 1"),
+        (["--name=new", "--model.d_model=33", "--model.n_heads=3"], "d_model must be even"),
+        (["--name=new", "--model.dropout=1.5"], "dropout must be at least 0 and below 1"),
+        (["--name=new", "--model.learning_rate=-0.1"], "learning_rate must be at least 0"),
         (["--config=absent.yaml"], "absent.yaml"),
     ],
 )

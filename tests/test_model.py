@@ -204,19 +204,21 @@ def test_both_libraries_compute_the_same_product(monkeypatch: pytest.MonkeyPatch
 # --- loss and optimizer
 
 
-def test_projected_cross_entropy_equals_pytorchs_with_its_gradients() -> None:
-    states, embedding = torch.randn(300, 16, requires_grad=True), torch.randn(V, 16, requires_grad=True)
+@pytest.mark.parametrize("consistency", [0.0, 3.0])
+def test_projected_cross_entropy_equals_pytorchs_with_its_gradients(consistency: float) -> None:
+    readings = 2 if consistency else 1
+    states, embedding = torch.randn(readings, 300, 16, requires_grad=True), torch.randn(V, 16, requires_grad=True)
     targets = torch.randint(0, V, (300,))
-    losses, gradients = [], []
-    for loss in (
-        projected_cross_entropy(states, embedding, targets, 0.1),
-        F.cross_entropy(states @ embedding.T, targets, label_smoothing=0.1, reduction="sum"),
-    ):
-        gradients.append(torch.autograd.grad(loss / 7, [states, embedding]))
-        losses.append(loss)
-    torch.testing.assert_close(losses[0], losses[1])
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    logits = states @ embedding.T
+    theirs = F.cross_entropy(logits.flatten(0, 1), targets.repeat(readings), label_smoothing=0.1, reduction="sum")
+    if consistency:
+        p, q = logits.log_softmax(-1)
+        apart = [F.kl_div(a, b, log_target=True, reduction="sum") for a, b in ((p, q), (q, p))]
+        theirs = theirs + consistency / 2 * sum(apart)
+    ours = projected_cross_entropy(states, embedding, targets, 0.1, consistency)
+    torch.testing.assert_close(ours, theirs)
+    for a, b in zip(*(torch.autograd.grad(x / 7, [states, embedding]) for x in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
 
 
 def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
