@@ -73,7 +73,7 @@ def lesson(
     keys = read if kind == "decoder_self" else list(src_ids)
     inputs = {
         **({"embedding": array(model.embedding.weight[queries])} if first else {"x": array(x)}),
-        **({"context": array(seen["w_k"][0]["input"][0])} if kind == "cross" else {}),
+        **({"context": array(seen["w_k"][0]["x"][0])} if kind == "cross" else {}),
         "scale": array(residual.norm.weight),
         "shift": array(residual.norm.bias),
     }
@@ -86,7 +86,7 @@ def lesson(
         **({"norm": array(seen["norm"][1][0])} if residual.pre else {}),
         **{name[2:]: array(seen[name][1][0]) for name in ("w_q", "w_k", "w_v")},
         "weights": array(weights),
-        "heads": array(seen["w_o"][0]["input"][0]),
+        "heads": array(seen["w_o"][0]["x"][0]),
         "output": array(seen["w_o"][1][0]),
         "result": array(seen["residual"][1][0]),
     }
