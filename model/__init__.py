@@ -6,7 +6,7 @@ Dimensions, used in every shape comment of this project:
     T  target length (queries)       D  width of one head, d_k = C / H
     S  source length (keys)          V  vocabulary
     C  width of the model, d_model   K  hypotheses a sentence (beams)
-                                     N  rows, B * K
+                                     N  tokens that a search remembers of each sentence
 
 A `*_mask` is boolean and True means "may attend".
 

@@ -50,7 +50,7 @@ class Cache(Protocol):
     """Keys and values that outlive one call, so that a search need not project the same tokens again."""
 
     def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return all keys and values (N, H, S, D) to attend to, projecting `context` only where it is new."""
+        """Return all keys and values (B, H, S, D) to attend to, projecting `context` only where it is new."""
         ...
 
 

@@ -12,7 +12,7 @@ HAS_WIDE_VECTORS = torch.backends.mkldnn.is_available() and torch.backends.cpu.g
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (..., C), weight (N, C), bias (N,) -> x weightᵀ + bias (..., N)."""
+    """x (..., C), weight (M, C), bias (M,) -> x weightᵀ + bias (..., M)."""
     if (
         HAS_WIDE_VECTORS
         and x.device.type == "cpu"

@@ -13,7 +13,7 @@ CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few ve
 
 # (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
 # grid (B, K) of the step before: they say which hypothesis each one continues, and, by what they leave out, which
-# sentences nobody asks for any more. None continues every hypothesis in its place.
+# sentences nobody asks for any more. It is None in the first call, where K is 1; in all others K is the same.
 Step = Callable[[Tensor, Tensor | None], Tensor]
 
 
@@ -142,29 +142,30 @@ def largest_sums(log_probs: Tensor, candidates: Tensor, n: int) -> tuple[Tensor,
 def translation_step(model: Transformer, src: Tensor) -> Step:
     """Bind a model and a batch of source ids (B, S) to the closure that `search` asks for.
 
-    The source is read once; caches hold the keys and values of everything written so far.
+    The source is read once; caches hold the keys and values of everything written so far. They are never reordered:
+    each hypothesis sees, by a mask, those of the tokens that it is made of.
     """
     memory, padding = model.encode(src)
     src_mask = None if padding.all() else padding  # sentences of one length have none
     cache = [LayerCache() for _ in model.decoder]
-    width = 1  # K of the step before
+    past = torch.empty(len(src), 1, 0, dtype=torch.bool, device=src.device)  # (B, K, N) of which tokens each is made
+    position = -1
 
     def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
-        nonlocal memory, src_mask, width
+        nonlocal src_mask, past, position
         if parents is not None:
-            rows = parents.flatten()
-            if len(rows) != len(memory) * width or not torch.equal(rows, torch.arange(len(rows), device=rows.device)):
-                for layer in cache:
-                    layer.own.select(rows)
-            if len(parents) < len(memory):  # some sentences are finished
-                sentences = parents[:, 0] // width
-                memory = memory[sentences]
+            if len(parents) < len(past):  # some sentences are finished
+                sentences = parents[:, 0] // past.size(1)
                 src_mask = None if src_mask is None else src_mask[sentences]
                 for layer in cache:
-                    layer.cross.select(sentences)
-        width = tokens.size(1)
-        x = model.decode(tokens.reshape(-1, 1), memory, src_mask, cache)  # (N, 1, C)
-        return model.logits(x).view(*tokens.shape, -1)  # (B, K, V)
+                    layer.select(sentences)
+            past = past.flatten(0, 1)[parents]
+        itself = torch.eye(tokens.size(1), dtype=torch.bool, device=src.device).expand(len(tokens), -1, -1)
+        past = torch.cat((past, itself), dim=2)
+        position += 1
+        tgt_mask = past[:, None] if tokens.size(1) > 1 else None  # (B, 1, K, N); one alone is made of all
+        x = model.decode_next(tokens, position, tgt_mask, memory, src_mask, cache)  # (B, K, C)
+        return model.logits(x)  # (B, K, V)
 
     return step
 

@@ -128,19 +128,13 @@ class DecoderLayer(nn.Module):
         src_mask: Tensor | None,
         cache: "LayerCache | None" = None,
     ) -> Tensor:
-        """x (N, T, C), memory (B, S, C), tgt_mask (T, T) or None, src_mask (B, 1, 1, S) or None -> (N, T, C).
+        """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
 
-        N may be a multiple of B: the hypotheses of one sentence are just more queries for its memory, whose keys and
-        values are therefore never repeated.
+        With a cache, which holds N tokens, those of x included, tgt_mask is (B, 1, T, N). None hides nothing.
         """
         own, cross = (None, None) if cache is None else (cache.own, cache.cross)
-
-        def look_at_source(y: Tensor) -> Tensor:
-            queries = y.reshape(len(memory), -1, y.size(-1))  # (N, T, C) -> (B, K * T, C)
-            return self.cross_attention(queries, memory, src_mask, cross).view_as(y)
-
         x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=own))
-        x = self.residuals[1](x, look_at_source)
+        x = self.residuals[1](x, lambda y: self.cross_attention(y, memory, src_mask, cross))
         return self.residuals[2](x, self.feed_forward)
 
 
@@ -148,36 +142,39 @@ class OwnCache:
     """Keys and values of the target tokens so far."""
 
     def __init__(self) -> None:
-        self.kv: tuple[Tensor, Tensor] | None = None
-
-    @property
-    def length(self) -> int:
-        """How many tokens are remembered."""
-        return 0 if self.kv is None else self.kv[0].size(2)
+        self.room: Tensor | None = None  # (2, B, H, room, D) keys and values
+        self.length = 0  # how much of the room is filled
 
     def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the projections of context (N, T, C); return all so far, (N, H, length, D) each."""
+        """Append the projections of context (B, T, C); return all so far, (B, H, N, D) each."""
         k, v = project(context)
-        if self.kv is not None:
-            k, v = torch.cat((self.kv[0], k), dim=2), torch.cat((self.kv[1], v), dim=2)
-        self.kv = k, v
-        return self.kv
+        start, self.length = self.length, self.length + k.size(2)
+        if self.room is None or self.length > self.room.size(3):
+            # Twice what is needed: what is remembered is then moved now and then, not at every step.
+            room = k.new_empty(2, *k.shape[:2], 2 * self.length, k.size(3))
+            if self.room is not None:
+                room[..., :start, :] = self.room[..., :start, :]
+            self.room = room
+        self.room[0, :, :, start : self.length] = k
+        self.room[1, :, :, start : self.length] = v
+        k, v = self.room[..., : self.length, :]
+        return k, v
 
-    def select(self, rows: Tensor) -> None:
-        """Keep the given rows (N',), in that order; a row may be taken twice."""
-        if self.kv is not None:
-            self.kv = self.kv[0][rows], self.kv[1][rows]
+    def select(self, sentences: Tensor) -> None:
+        """Keep the given sentences (B',), in that order."""
+        if self.room is not None:
+            self.room = self.room[:, sentences]
 
 
 class CrossCache(OwnCache):
-    """Keys and values of the source, projected once for the whole search; its rows are sentences."""
+    """Keys and values of the source, projected once for the whole search."""
 
     def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
         """Project memory (B, S, C) at the first call; return (B, H, S, D) each."""
-        if self.kv is None:
-            k, v = project(context)
-            self.kv = k.contiguous(), v.contiguous()  # once, not at every step
-        return self.kv
+        if self.room is None:
+            self.room = torch.stack(project(context))
+        k, v = self.room
+        return k, v
 
 
 class LayerCache:
@@ -185,6 +182,11 @@ class LayerCache:
 
     def __init__(self) -> None:
         self.own, self.cross = OwnCache(), CrossCache()
+
+    def select(self, sentences: Tensor) -> None:
+        """Keep the given sentences (B',), in that order."""
+        self.own.select(sentences)
+        self.cross.select(sentences)
 
 
 class Transformer(nn.Module):
@@ -230,25 +232,50 @@ class Transformer(nn.Module):
             x = layer(x, src_mask)
         return self.encoder_norm(x), src_mask
 
-    def decode(
-        self, tgt: Tensor, memory: Tensor, src_mask: Tensor | None, cache: list[LayerCache] | None = None
-    ) -> Tensor:
-        """Target ids (N, T), memory (B, S, C), src_mask (B, 1, 1, S) or None -> what each position knows (N, T, C).
+    def decode(self, tgt: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
+        """Target ids (B, T), memory (B, S, C), src_mask (B, 1, 1, S) -> what each position knows (B, T, C).
 
-        Padding stands at the end of a target, so the causal mask already hides it from every real token. With a cache,
-        `tgt` holds only the tokens since the last call, one a row, and they may see everything before them.
+        Padding stands at the end of a target, so the causal mask already hides it from every real token.
         """
-        start, length = (cache[0].own.length if cache else 0), tgt.size(1)
+        length = tgt.size(1)
         # (T, T): a position sees itself and the past
-        tgt_mask = None if length == 1 else torch.ones(length, length, dtype=torch.bool, device=tgt.device).tril()
-        x = self.embed(tgt, start)
-        for i, layer in enumerate(self.decoder):
-            x = layer(x, memory, tgt_mask, src_mask, cache[i] if cache else None)
+        tgt_mask = torch.ones(length, length, dtype=torch.bool, device=tgt.device).tril()
+        x = self.embed(tgt)
+        for layer in self.decoder:
+            x = layer(x, memory, tgt_mask, src_mask)
         return self.decoder_norm(x)
 
-    def embed(self, tokens: Tensor, start: int = 0) -> Tensor:
-        """Ids (B, T), the first at position `start` -> √d_model · embedding + position (B, T, C)."""
-        d_model, stop = self.embedding.embedding_dim, start + tokens.size(1)
+    def decode_next(
+        self,
+        tokens: Tensor,
+        position: int,
+        tgt_mask: Tensor | None,
+        memory: Tensor,
+        src_mask: Tensor | None,
+        cache: list[LayerCache],
+    ) -> Tensor:
+        """Go one token further in K hypotheses of each sentence -> what each knows now (B, K, C).
+
+        The hypotheses of a sentence are queries side by side: they share the keys and values of the source, and those
+        of all tokens that any of them was made of, in which each sees its own past.
+
+        Args:
+            tokens: ids, one for each hypothesis (B, K).
+            position: of these tokens, from 0.
+            tgt_mask: which of the N tokens in the cache, these K the last, each hypothesis is made of (B, 1, K, N);
+                None if of all.
+            memory, src_mask: what `encode` returned; None if nothing is padding.
+            cache: of each layer.
+        """
+        x = self.embed(tokens, position)
+        for layer, layer_cache in zip(self.decoder, cache, strict=True):
+            x = layer(x, memory, tgt_mask, src_mask, layer_cache)
+        return self.decoder_norm(x)
+
+    def embed(self, tokens: Tensor, position: int | None = None) -> Tensor:
+        """Ids (B, T) at positions 0 ... T - 1, or all at the same one -> √d_model · embedding + position (B, T, C)."""
+        start, stop = (0, tokens.size(1)) if position is None else (position, position + 1)
+        d_model = self.embedding.embedding_dim
         x = self.embedding(tokens) * d_model**0.5
         return self.dropout(x + positions(1 << stop.bit_length(), d_model, x.device, x.dtype)[start:stop])
 
