@@ -82,22 +82,17 @@ class TokenBatches:
         shuffle: bool,
         rank: int = 0,
         world: int = 1,
-        tokenizer: Tokenizer | None = None,
-        subword_alpha: float | None = None,
     ) -> None:
         """Remember the corpus and cut the first epoch.
 
         Args:
             dataset: with columns src, tgt, src_ids, tgt_ids, src_length, tgt_length.
-            batch_tokens: see `group_by_length`; lengths are those of the most probable cut.
-            seed: of the order, and of sampled cuts.
+            batch_tokens: see `group_by_length`.
+            seed: of the order.
             shuffle: anew every epoch.
             rank, world: this process among how many.
-            tokenizer, subword_alpha: if alpha is given, texts are cut anew each epoch by `tokenizer.sample`.
         """
-        self.tokenizer, self.subword_alpha = tokenizer, subword_alpha
-        columns = ["src_ids", "tgt_ids"] if subword_alpha is None else ["src", "tgt"]
-        self.rows = dataset.select_columns(columns).with_format("arrow")
+        self.rows = dataset.select_columns(["src_ids", "tgt_ids"]).with_format("arrow")
         # Arrays of two columns: the texts of a large corpus never enter memory.
         self.src_lengths, self.tgt_lengths = column(dataset, "src_length"), column(dataset, "tgt_length")
         self.batch_tokens, self.seed, self.shuffle = batch_tokens, seed, shuffle
@@ -125,25 +120,13 @@ class TokenBatches:
     def collate(self, position: int) -> Batch:
         """Build this process's share of a global batch."""
         index = self.batches[position]
-        share = slice(self.rank, None, self.world)
-        if self.subword_alpha is None or self.tokenizer is None:
-            table = self.rows[index[share]]
-            src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
-            n_tokens = int(self.tgt_lengths[index].sum())
-        else:  # every process draws the whole batch, so that all know its number of tokens
-            table = self.rows[index]
-            seed = np.random.SeedSequence((self.seed, self.epoch, position)).generate_state(2)
-            src, tgt = (
-                self.tokenizer.sample(table[side].to_pylist(), self.subword_alpha, int(seed[i]))
-                for i, side in enumerate(("src", "tgt"))
-            )
-            n_tokens = sum(map(len, tgt))
-            src, tgt = src[share], tgt[share]
+        share = index[self.rank :: self.world]
+        table = self.rows[share]
+        src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
+        n_tokens = int(self.tgt_lengths[index].sum())
         if not src:
             return Batch(torch.empty(0, dtype=torch.long), pad([[PAD]]), pad([[PAD, PAD]]), n_tokens)
-        return Batch(
-            torch.from_numpy(index[share].astype(np.int64)), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens
-        )
+        return Batch(torch.from_numpy(share.astype(np.int64)), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
 
     def state_dict(self) -> dict[str, Any]:
         """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""

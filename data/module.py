@@ -32,7 +32,6 @@ class TranslationData(L.LightningDataModule):
         target_lang: str = "en",
         vocab_size: int = 8000,
         batch_tokens: int = 4096,
-        subword_alpha: float | None = None,
         streaming: bool = False,
         block_pairs: int = 50_000,
         max_words: int = 200,
@@ -50,8 +49,6 @@ class TranslationData(L.LightningDataModule):
             target_lang: code of the language to translate to.
             vocab_size: pieces of the joint vocabulary, special ids and 256 bytes included.
             batch_tokens: most padded tokens in one batch on its longer side, over all processes.
-            subword_alpha: cut the training text anew each epoch, drawn with this inverse temperature; null takes the
-                most probable cut always.
             streaming: read the training pairs anew each epoch instead of copying them to the cache.
             block_pairs: pairs of a stream that are read, cleaned and shuffled together.
             max_words: longer training pairs are left out, and counted.
@@ -64,8 +61,6 @@ class TranslationData(L.LightningDataModule):
         for name, bound in least.items():
             if self.hparams[name] < bound:
                 raise UserError(f"data.{name} must be at least {bound}, not {self.hparams[name]}")
-        if subword_alpha is not None and subword_alpha <= 0:
-            raise UserError(f"data.subword_alpha must be greater than 0, or null, not {subword_alpha}")
         self.splits: DatasetDict | None = None
         self.stream: IterableDataset | None = None  # of the training pairs, where they are streamed
 
@@ -150,7 +145,7 @@ class TranslationData(L.LightningDataModule):
     def train_dataloader(self) -> TokenBatches | StreamedBatches:
         """Batches of the training split, shuffled, this process's share of each."""
         h: Any = self.hparams
-        splits, make_batches = self.load(), partial(self._batches, shuffle=True, subword_alpha=h.subword_alpha)
+        splits, make_batches = self.load(), partial(self._batches, shuffle=True)
         if self.stream is None:
             return make_batches(splits["train"])
         clean = partial(clean_block, max_words=h.max_words, max_ratio=h.max_ratio, held_out=self.held_out)
@@ -162,18 +157,8 @@ class TranslationData(L.LightningDataModule):
         """Batches of the validation split."""
         return self._batches(self.load()["val"], shuffle=False)
 
-    def _batches(
-        self, split: Dataset, *, shuffle: bool, subword_alpha: float | None = None, seed: int | None = None
-    ) -> TokenBatches:
+    def _batches(self, split: Dataset, *, shuffle: bool, seed: int | None = None) -> TokenBatches:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         h: Any = self.hparams
-        return TokenBatches(
-            split,
-            h.batch_tokens,
-            h.seed if seed is None else seed,
-            shuffle=shuffle,
-            rank=rank,
-            world=world,
-            tokenizer=self.tokenizer,
-            subword_alpha=subword_alpha,
-        )
+        seed = h.seed if seed is None else seed
+        return TokenBatches(split, h.batch_tokens, seed, shuffle=shuffle, rank=rank, world=world)

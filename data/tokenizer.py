@@ -80,28 +80,6 @@ class Tokenizer:
         """Texts -> ids, the end mark last."""
         return self.processor.encode([normalise(text) for text in texts], add_eos=True)
 
-    def sample(self, texts: Sequence[str], alpha: float, seed: int) -> list[list[int]]:
-        """Texts -> ids of one of the many ways to cut each, drawn anew for each seed.
-
-        A model that sees `▁buisson s` as well as `▁buissons` learns what its pieces mean from fewer sentences.
-
-        Args:
-            texts: sentences.
-            alpha: inverse temperature of the draw; large values prefer the most probable cut.
-            seed: the same seed draws the same.
-
-        Source: Kudo 2018, "Subword Regularization", section 3.2, without a bound on the candidates.
-        """
-        spm.set_random_generator_seed(seed % 2**32)
-        return self.processor.encode(
-            [normalise(text) for text in texts],
-            add_eos=True,
-            enable_sampling=True,
-            alpha=alpha,
-            nbest_size=-1,
-            num_threads=1,  # a thread of its own starts from the seed; of several, each would take what comes
-        )
-
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Ids -> texts of one line each; special ids vanish.
 

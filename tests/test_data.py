@@ -276,7 +276,7 @@ def test_a_bad_corpus_is_named_in_one_sentence(
     assert all(word in sentence for word in words), sentence
 
 
-@pytest.mark.parametrize("setting", ["vocab_size", "batch_tokens", "block_pairs", "max_words", "subword_alpha"])
+@pytest.mark.parametrize("setting", ["vocab_size", "batch_tokens", "block_pairs", "max_words"])
 def test_a_number_without_sense_is_refused_before_data_is_read(setting: str) -> None:
     with pytest.raises(UserError, match=f"data.{setting}"):
         data("/nowhere", **{setting: -1})
@@ -313,7 +313,7 @@ def test_batches_hold_every_pair_once_within_the_budget_and_little_padding() -> 
     assert not all(np.array_equal(a, b) for a, b in zip(batches, other, strict=False))
 
 
-KINDS = ["cached", "sampled", "streamed", "streamed and sampled"]
+KINDS = ["cached", "streamed"]
 Content = tuple[list[int], list[list[int]], list[list[int]], int]
 
 
@@ -321,9 +321,7 @@ def loader(
     corpus: Path, kind: str, rank: int = 0, world: int = 1, seed: int = 1, batch_tokens: int = 100
 ) -> TokenBatches | StreamedBatches:
     """Small batches of the training split, in blocks of 80 where they are streamed."""
-    alpha = 0.2 if "sampled" in kind else None
-    settings = {"streaming": "streamed" in kind, "block_pairs": 80, "subword_alpha": alpha}
-    module = data(corpus, seed=seed, batch_tokens=batch_tokens, **settings)
+    module = data(corpus, seed=seed, batch_tokens=batch_tokens, streaming=kind == "streamed", block_pairs=80)
     module.load()
     module.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
     batches = module.train_dataloader()
@@ -391,19 +389,7 @@ def test_a_stream_is_shuffled_block_by_block(corpus: Path) -> None:
     assert rows != sorted(rows)
 
 
-def test_sampling_cuts_a_text_anew_each_epoch(corpus: Path) -> None:
-    batches = loader(corpus, "sampled")
-    cuts = [
-        {row: ids for batch in batches for row, ids in zip(batch.rows.tolist(), batch.tgt.tolist(), strict=True)}
-        for _ in range(2)
-    ]
-    decoded = [tokenizer_of(corpus).decode([cut[row] for row in sorted(cut)]) for cut in cuts]
-    assert decoded[0] == decoded[1]
-    ids = [[[i for i in cut[row] if i] for row in sorted(cut)] for cut in cuts]
-    assert sum(a != b for a, b in zip(*ids, strict=True)) > len(ids[0]) / 2
-
-
-@pytest.mark.parametrize("kind", ["cached", "streamed"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_lightning_goes_on_in_mid_epoch_without_losing_a_batch(corpus: Path, kind: str, tmp_path: Path) -> None:
     class Reader(L.LightningModule):
         """Reads, and learns nothing."""
