@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> None:
         cli.datamodule.load()  # what is wrong with the data is said before anything is written
         cli.run.mkdir(parents=True, exist_ok=True)
         # With nulls: left out, a resumed run would take defaults in their place.
-        cli.parser.save(cli.config, cli.run / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        cli.parser.save(cli.config, cli.run / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
     best = cli.run / "best.ckpt"
     with stops_in_a_sentence(cli.config.name, cli.trainer.global_rank):
         cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
