@@ -21,15 +21,16 @@ from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer, search
+from model.linear import pack
 from model.memory import keep_freed_memory
 from model.search import max_length, translation_step
+from model.transformer import SIZES
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
 BATCH_PIECES = 4096  # of the source, at once on a CPU: what is computed from them stays in its cache
-SHARE = 16  # sentences at least for which a second worker is worth while
+SHARE = 8  # sentences at least for which a second worker is worth while
 MOST_WORKERS = 8  # on one processor; more would wait for each other, as Python runs in one thread at a time
-SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff", "dropout", "norm")
 
 
 class Sentence(NamedTuple):
@@ -75,6 +76,7 @@ class Translator:
         self.device = next(model.parameters()).device
         # Attention is looked at in float32, whatever the search runs in.
         searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
+        pack(searched)
         if self.device.type == "cpu":  # one thread each: threads that share a product wait for each other at its end
             self.workers = [searched] * min(torch.get_num_threads(), MOST_WORKERS)
         else:
@@ -94,7 +96,7 @@ class Translator:
             precision: `32` or `bf16`.
 
         Raises:
-            UserError: the file is missing, torn, or no checkpoint of this project.
+            UserError: the file is missing, torn, no checkpoint of this project, or its numbers are not finite.
         """
         keep_freed_memory()
         devices = [device]
@@ -102,7 +104,7 @@ class Translator:
             devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
         try:
             checkpoint = torch.load(path, map_location=devices[0], weights_only=True)
-            sizes = {name: checkpoint["hyper_parameters"][name] for name in SIZES}
+            sizes = {name: checkpoint["hyper_parameters"][name] for name in (*SIZES, "dropout", "norm")}
             tokenizer = Tokenizer(checkpoint["sentencepiece"].cpu().numpy().tobytes())
             weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
             settings = checkpoint["datamodule_hyper_parameters"]
@@ -110,13 +112,18 @@ class Translator:
             alignment = Reading(**checkpoint["alignment"]) if "alignment" in checkpoint else None
             model = Transformer(**sizes)
             model.load_state_dict(weights)
+            if not all(weight.isfinite().all() for weight in weights.values()):
+                raise UserError(f"checkpoint {path} holds weights that are not finite: its training has failed")
+            if len(tokenizer) != sizes["vocab_size"]:
+                known = f"{len(tokenizer)} pieces, the model {sizes['vocab_size']}"
+                raise UserError(f"checkpoint {path} is of another kind: its vocabulary has {known}")
+            return cls(model.to(devices[0]), tokenizer, data, precision, alignment, devices)
         except FileNotFoundError:
             raise UserError(f"checkpoint {path} is missing") from None
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise UserError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise UserError(f"checkpoint {path} is of another kind: {error!r} is missing in it") from error
-        return cls(model.to(devices[0]), tokenizer, data, precision, alignment, devices)
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError) as error:
+            raise UserError(f"checkpoint {path} is of another kind: {error!r}") from error
 
     def translate(
         self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 128, length_penalty: float = 0.6
@@ -178,8 +185,6 @@ class Translator:
         self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float
     ) -> Iterable[list[list[Hypothesis]]]:
         """Search batches of source ids, as many at a time as there are workers."""
-        if len(batches) < 2 or len(self.workers) < 2:  # with all threads
-            return [find(self.workers[0], batch, beam_size, length_penalty) for batch in batches]
         idle: SimpleQueue[Transformer] = SimpleQueue()
         for worker in self.workers:
             idle.put(worker)
@@ -193,11 +198,14 @@ class Translator:
 
         threads = torch.get_num_threads()
         share = max(1, threads // len(self.workers))
+        torch.set_num_threads(share)  # one sentence, too, is found sooner by one thread than by several
         try:
+            if len(batches) < 2:
+                return [work(batch) for batch in batches]
             with ThreadPoolExecutor(len(self.workers), initializer=torch.set_num_threads, initargs=(share,)) as pool:
                 return list(pool.map(work, batches))
         finally:
-            torch.set_num_threads(threads)  # of threads that start later; this one kept its own
+            torch.set_num_threads(threads)
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Put sentences back into lines: the i-th translation of a line joins the i-th of each of its sentences.

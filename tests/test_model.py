@@ -186,19 +186,23 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch was built without oneDNN")
-def test_both_libraries_compute_the_same_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight, bias = torch.randn(3, 70, 64), torch.randn(900, 64), torch.randn(900)
-    assert x.numel() * len(weight) > products.WORTH_A_CALL
-    called = []
-    monkeypatch.setattr(F, "linear", lambda *arguments: called.append("MKL"))
-    monkeypatch.setattr(products, "HAS_WIDE_VECTORS", True)
+@pytest.mark.skipif(not products.HAS_WIDE_VECTORS, reason="this processor multiplies as fast without packing")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 4, 70])
+def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = products.Linear(64, 900).to(dtype)
+    products.pack(layer)
+    x = torch.randn(3, rows, 64, dtype=dtype)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    with_gradient = layer(x)
+    monkeypatch.setattr(F, "linear", None)  # the product of PyTorch is not called again
     with torch.no_grad():
-        for offset in (bias, None):
-            found = products.linear(x, weight, offset)
-            torch.testing.assert_close(found, x @ weight.T + (0 if offset is None else offset), atol=1e-4, rtol=1e-4)
-    assert not called
-    products.linear(x, weight, bias)  # oneDNN's has no gradient
-    assert called
+        torch.testing.assert_close(layer(x), with_gradient, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(
+            products.linear(x, layer.weight), with_gradient - layer.bias, atol=2 * tolerance, rtol=2 * tolerance
+        )
+    with pytest.raises(TypeError):
+        layer(x)  # the packed product has no gradient
 
 
 # --- loss and optimizer
