@@ -13,7 +13,7 @@ from sacrebleu.significance import PairedTest, Result
 
 from data.module import TranslationData
 from errors import UserError, one_sentence
-from translate import add_model_flags, load_translator, read_lines
+from translate import Translator, add_model_flags, load_translator, read_lines
 
 
 def lines_of(path: Path, flag: str) -> list[str]:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sources, references = lines_of(flags.source, "--source"), lines_of(flags.reference, "--reference")
             compare_lengths(flags.source, sources, flags.reference, references)
         else:
-            sources, references = TranslationData(**translator.data).texts("test")
+            sources, references = own_corpus(translator).texts("test")
         hypotheses = translator.translate(sources, flags.beam_size, flags.batch_size, flags.length_penalty)
     compare_lengths(flags.hypotheses or "translations", hypotheses, flags.reference or "references", references)
     if flags.output:
@@ -77,6 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Console().print(table)
     if flags.json:
         flags.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def own_corpus(translator: Translator) -> TranslationData:
+    """Prepare the corpus that a model has learned, as its checkpoint describes it."""
+    try:
+        return TranslationData(**translator.data)
+    except TypeError as error:
+        raise UserError(
+            f"the checkpoint describes its corpus as another version did ({error}): give --source and --reference"
+        ) from error
 
 
 def compare_lengths(name: object, lines: list[str], other: object, others: list[str]) -> None:

@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from data.module import TranslationData
 from errors import UserError, one_sentence
 from maps.align import best_reading, gold_links
-from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact
+from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact, saved_step
 from model.curves import Curves
 from model.memory import keep_freed_memory
 from model.module import TranslationModule
@@ -93,7 +93,7 @@ class TrainCLI(LightningCLI):
         """Send everything that the run makes to runs/NAME, behind what the checkpoint holds."""
         self.run = RUNS / self.config.name
         self.checkpoint = find_checkpoint(self.run, self.config.ckpt_path)
-        step = torch.load(self.checkpoint, weights_only=True, mmap=True)["global_step"] if self.checkpoint else 0
+        step = saved_step(self.checkpoint) if self.checkpoint else 0
         callbacks: list[Callback] = [
             ModelCheckpoint(
                 dirpath=self.run,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import signal
 import time
 import zipfile
@@ -89,6 +90,18 @@ def newest_intact(run: Path) -> Path | None:
         states = ", ".join(f"{path} is {state(path)}" for path in found)
         raise UserError(f"--ckpt_path last: {states}: name a whole checkpoint by --ckpt_path FILE")
     return None
+
+
+def saved_step(path: Path) -> int:
+    """Read how many updates a checkpoint has seen; no code in it is run.
+
+    Raises:
+        UserError: it is not one.
+    """
+    try:
+        return int(torch.load(path, weights_only=True, mmap=True)["global_step"])
+    except (KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(f"--ckpt_path: {path} is no checkpoint of this project") from error
 
 
 def state(path: Path) -> str:

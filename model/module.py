@@ -19,15 +19,14 @@ from errors import UserError
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
 from model.search import max_length, search, translation_step
-from model.transformer import PAD, Norm, Transformer
+from model.transformer import PAD, SIZES, Norm, Transformer
 
 BOUNDS = {  # least, and what lies above
-    **dict.fromkeys(
-        ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff"), (1, math.inf)
-    ),
+    **dict.fromkeys(SIZES, (1, math.inf)),
     **dict.fromkeys(("dropout", "label_smoothing"), (0, 1)),
     **dict.fromkeys(("consistency", "learning_rate", "adamw_learning_rate", "warmup_steps"), (0, math.inf)),
 }
+ARCHITECTURE = (*SIZES, "norm", "optimizer")  # what a checkpoint's weights and state belong to
 MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
 
 
@@ -246,5 +245,16 @@ class TranslationModule(L.LightningModule):
         checkpoint["sentencepiece"] = torch.frombuffer(bytearray(model), dtype=torch.uint8)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting.
+
+        Raises:
+            UserError: the checkpoint is of another network, or knows other pieces.
+        """
+        for name in ARCHITECTURE:
+            saved, ours = checkpoint["hyper_parameters"].get(name), self.hparams[name]
+            if saved != ours:
+                raise UserError(f"--ckpt_path: the checkpoint has model.{name} {saved}, not {ours}")
+        pieces = checkpoint["sentencepiece"].cpu().numpy().tobytes()
+        if pieces != self.trainer.datamodule.tokenizer.model:  # type: ignore[attr-defined]
+            raise UserError("--ckpt_path: the checkpoint has other pieces than this corpus, which has changed")
         self.skipped, self.skipped_in_a_row = checkpoint.get("skipped_updates", [0, 0])

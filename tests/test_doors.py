@@ -3,20 +3,26 @@
 import copy
 import csv
 import json
+import math
+import os
 import re
 import shlex
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT, TINY, run
 
+import evaluate
 import train
 import translate
-from errors import one_sentence
+from errors import UserError, one_sentence
 from model import Hypothesis
+from model.checkpoints import saved_step
 from translate import Translator, find
 
 Captured = pytest.CaptureFixture[str]
@@ -217,7 +223,112 @@ def test_a_wrong_call_is_refused_in_a_sentence(
     assert words in err and err.count("\n") == 1 and out == ""
 
 
+class Payload:
+    """Runs a command where a pickle that holds it is read."""
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("touch payload-was-run",)
+
+
+def poison(checkpoint: dict[str, Any]) -> None:
+    checkpoint["state_dict"]["model.decoder.1.feed_forward.expand.weight"][3, 5] = math.nan
+
+
+def add_a_piece(checkpoint: dict[str, Any]) -> None:
+    embedding = checkpoint["state_dict"]["model.embedding.weight"]
+    checkpoint["state_dict"]["model.embedding.weight"] = torch.cat((embedding, embedding[:1]))
+    checkpoint["hyper_parameters"]["vocab_size"] += 1
+
+
+def add_code(checkpoint: dict[str, Any]) -> None:
+    checkpoint["state_dict"]["model.embedding.weight"] = Payload()
+
+
+def widen(checkpoint: dict[str, Any]) -> None:
+    checkpoint["hyper_parameters"]["d_model"] = 64
+
+
+def have_no_heads(checkpoint: dict[str, Any]) -> None:
+    checkpoint["hyper_parameters"]["n_heads"] = 0
+
+
+def forget_the_language(checkpoint: dict[str, Any]) -> None:
+    del checkpoint["datamodule_hyper_parameters"]["source_lang"]
+
+
+def tear_the_pieces(checkpoint: dict[str, Any]) -> None:
+    checkpoint["sentencepiece"] = checkpoint["sentencepiece"][:1000].clone()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (poison, "not finite"),
+        (add_a_piece, "its vocabulary has 400 pieces, the model 401"),
+        (add_code, "no checkpoint"),
+        (widen, "no checkpoint"),
+        (have_no_heads, "another kind"),
+        (forget_the_language, "source_lang"),
+        (tear_the_pieces, "SentencePiece"),
+    ],
+)
+def test_a_spoilt_checkpoint_is_refused_and_none_of_it_is_run(
+    trained: Path,
+    spoil: Callable[[dict[str, Any]], None],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Captured,
+) -> None:
+    checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
+    spoil(checkpoint)
+    monkeypatch.chdir(tmp_path)
+    torch.save(checkpoint, "spoilt.ckpt")
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        translate.main(["x", "--checkpoint=spoilt.ckpt"])
+    out, err = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert words in err and err.count("\n") == 1 and out == ""
+    if spoil is add_code:  # neither where training goes on from it
+        with pytest.raises(UserError, match="no checkpoint"):
+            saved_step(Path("spoilt.ckpt"))
+    assert not Path("payload-was-run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model.d_model=64"], "model.d_model 32, not 64"),
+        (["--model.optimizer=adam"], "model.optimizer muon, not adam"),
+        (["--data.path=changed"], "other pieces"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_network_and_pieces_only(
+    trained: Path, corpus: Path, flags: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    shutil.copytree(corpus, "changed", dirs_exist_ok=True)
+    for lang in ("fr", "en"):
+        lines = (corpus / f"train.{lang}").read_text(encoding="utf-8").splitlines(keepends=True)
+        Path(f"changed/train.{lang}").write_text("".join(lines[:250]), encoding="utf-8")
+    with pytest.raises(UserError, match=words):
+        train.main(["--name=tiny", "--ckpt_path=last", "--trainer.max_steps=40", *flags])
+
+
 # --- evaluate.py
+
+
+def test_a_corpus_described_by_another_version_is_refused_in_a_sentence(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
+    checkpoint["datamodule_hyper_parameters"]["forgotten_setting"] = 1
+    torch.save(checkpoint, tmp_path / "older.ckpt")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        evaluate.main(["--checkpoint=older.ckpt"])
+    assert stopped.value.code == 2
+    assert "forgotten_setting" in capsys.readouterr().err
 
 
 def test_scores_of_the_own_test_split_and_of_files_are_equal(trained: Path, corpus: Path, tmp_path: Path) -> None:
