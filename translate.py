@@ -23,7 +23,7 @@ from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_re
 from model import Hypothesis, Transformer, search
 from model.linear import pack
 from model.memory import keep_freed_memory
-from model.search import max_length, translation_step
+from model.search import LENGTH_PENALTY, max_length, translation_step
 from model.transformer import SIZES
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
@@ -126,7 +126,7 @@ class Translator:
             raise UserError(f"checkpoint {path} is of another kind: {error!r}") from error
 
     def translate(
-        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 128, length_penalty: float = 0.6
+        self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 128, length_penalty: float = LENGTH_PENALTY
     ) -> list[str]:
         """Translate lines of text: one string back for each, in order; a blank line stays blank."""
         sentences = self.search(texts, beam_size, batch_size, length_penalty)
@@ -137,7 +137,7 @@ class Translator:
         texts: Sequence[str],
         beam_size: int = 4,
         batch_size: int = 128,
-        length_penalty: float = 0.6,
+        length_penalty: float = LENGTH_PENALTY,
         first_line: int = 1,
     ) -> list[Sentence]:
         """Find the best translations of every sentence in lines of text; what is cut is said on stderr.
@@ -295,7 +295,9 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
     parser.add_argument("--batch_size", type=int, default=128, help="sentences translated at once")
-    parser.add_argument("--length_penalty", type=float, default=0.6, help="greater values favour longer translations")
+    parser.add_argument(
+        "--length_penalty", type=float, default=LENGTH_PENALTY, help="a greater one favours longer ones"
+    )
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of the matrix products")
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 

@@ -19,7 +19,7 @@ def main(system: str, model: str, file: str, beam_size: str) -> None:
         from benchmarks.ctranslate import CTranslate, Settings
 
         translator = CTranslate(Path(model), "float32", Settings.whole_machine(os.cpu_count() or 1))
-        translator.translate(texts, int(beam_size), 0.6)
+        translator.translate(texts, int(beam_size), length_penalty=1.0)
     print(peak_memory())
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from model.transformer import BOS, EOS, PAD, UNK, LayerCache, Transformer
 
+# Of 0.6 to 1.8, the best on the validation sets of Multi30k (BLEU 47.0 to 48.1 after ten minutes of training, 50.7 to
+# 51.1 after an hour) and Tatoeba (53.9 to 54.0): without it, translations are 3 to 5 % too short.
+LENGTH_PENALTY = 1.8
 CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few vector registers
 
 # (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
@@ -39,7 +42,11 @@ def penalty(length: int, alpha: float) -> float:
 
 @torch.inference_mode()
 def search(
-    step: Step, max_lengths: Tensor, beam_size: int = 1, length_penalty: float = 0.6, device: torch.device | None = None
+    step: Step,
+    max_lengths: Tensor,
+    beam_size: int = 1,
+    length_penalty: float = LENGTH_PENALTY,
+    device: torch.device | None = None,
 ) -> list[list[Hypothesis]]:
     """Find probable token sequences, keeping the beam_size best unfinished ones of each sentence at every step.
 
@@ -50,7 +57,7 @@ def search(
         step: the closure above; its state starts with one begin mark a sentence.
         max_lengths: most tokens, the end mark included, of each sentence (B,), on the CPU, each at least 1.
         beam_size: K.
-        length_penalty: alpha; 0 ranks by probability alone.
+        length_penalty: alpha of `penalty`; 0 ranks by probability alone.
         device: where `step` computes.
 
     Returns:
