@@ -4,11 +4,13 @@ from typing import Any
 
 import lightning as L
 
+from model.memory import keep_freed_memory
 from train import Trainer
 
 
 def bare_trainer(*callbacks: L.Callback, **settings: Any) -> Trainer:
     """Train as `train.py` does until a callback or a setting of Lightning's ends it."""
+    keep_freed_memory()
     return Trainer(
         **{
             "max_epochs": -1,
