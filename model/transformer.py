@@ -164,7 +164,7 @@ class OwnCache:
     def select(self, sentences: Tensor) -> None:
         """Keep the given sentences (B',), in that order."""
         if self.room is not None:
-            self.room = self.room[:, sentences]
+            self.room = self.room.index_select(1, sentences)
 
 
 class CrossCache(OwnCache):
