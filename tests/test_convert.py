@@ -34,7 +34,7 @@ def checkpoint(folder: Path, tokenizer: Tokenizer, model: Transformer, norm: Nor
     """A file as train.py writes it."""
     sizes = (model.embedding.num_embeddings, 32, 2, 1, 2, 64, 0.1, norm)
     contents = {
-        "hyper_parameters": dict(zip(SIZES, sizes, strict=True)),
+        "hyper_parameters": dict(zip((*SIZES, "dropout", "norm"), sizes, strict=True)),
         "state_dict": {f"model.{name}": weight for name, weight in model.state_dict().items()},
         "datamodule_hyper_parameters": {"source_lang": "fr", "target_lang": "en"},
         "sentencepiece": torch.frombuffer(bytearray(tokenizer.model), dtype=torch.uint8),
