@@ -200,7 +200,7 @@ class Translator:
         share = max(1, threads // len(self.workers))
         torch.set_num_threads(share)  # one sentence, too, is found sooner by one thread than by several
         try:
-            if len(batches) < 2:
+            if min(len(batches), len(self.workers)) < 2:  # starting threads is work
                 return [work(batch) for batch in batches]
             with ThreadPoolExecutor(len(self.workers), initializer=torch.set_num_threads, initargs=(share,)) as pool:
                 return list(pool.map(work, batches))

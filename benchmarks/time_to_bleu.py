@@ -24,7 +24,7 @@ from translate import Translator
 
 CHECKS = 20  # times that BLEU is measured in a run
 # Of a run that sees each pair about once: many small updates, and nothing that slows learning to prevent overfitting.
-# BLEU after 100 s: 15.8 with the settings of longer runs, 31.2 by batches and warm-up, 36.7 by dropout too.
+# BLEU after 100 s: 31.2 with batches of 2,048 and dropout 0.1, 36.4 without dropout, 36.7 with batches of 1,536.
 BATCH_TOKENS, BRIEF = 1536, {"warmup_steps": 30, "dropout": 0.0}
 
 
