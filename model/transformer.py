@@ -14,7 +14,7 @@ from model.linear import Linear, linear
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3  # ids that the tokenizer reserves
 Norm = Literal["pre", "post"]
-SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff")
+SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff")  # of the weights
 
 
 def sinusoids(length: int, d_model: int, device: torch.device | None = None) -> Tensor:
