@@ -6,7 +6,7 @@ import json
 import pickle
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,6 +21,7 @@ from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer, search
+from model.cores import side_by_side, workers
 from model.linear import pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, max_length, translation_step
@@ -30,7 +31,6 @@ MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
 BATCH_PIECES = 4096  # of the source, at once on a CPU: what is computed from them stays in its cache
 SHARE = 8  # sentences at least for which a second worker is worth while
-MOST_WORKERS = 8  # on one processor; more would wait for each other, as Python runs in one thread at a time
 
 
 class Sentence(NamedTuple):
@@ -77,8 +77,8 @@ class Translator:
         # Attention is looked at in float32, whatever the search runs in.
         searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
         pack(searched)
-        if self.device.type == "cpu":  # one thread each: threads that share a product wait for each other at its end
-            self.workers = [searched] * min(torch.get_num_threads(), MOST_WORKERS)
+        if self.device.type == "cpu":
+            self.workers = [searched] * workers()
         else:
             self.workers = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
         try:
@@ -196,16 +196,7 @@ class Translator:
             finally:
                 idle.put(worker)
 
-        threads = torch.get_num_threads()
-        share = max(1, threads // len(self.workers))
-        torch.set_num_threads(share)  # one sentence, too, is found sooner by one thread than by several
-        try:
-            if min(len(batches), len(self.workers)) < 2:  # starting threads is work
-                return [work(batch) for batch in batches]
-            with ThreadPoolExecutor(len(self.workers), initializer=torch.set_num_threads, initargs=(share,)) as pool:
-                return list(pool.map(work, batches))
-        finally:
-            torch.set_num_threads(threads)
+        return side_by_side([partial(work, batch) for batch in batches], len(self.workers))
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Put sentences back into lines: the i-th translation of a line joins the i-th of each of its sentences.

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n_layers", type=int, default=3, help="layers that read, and as many that write")
     parser.add_argument("--d_ff", type=int, default=1024, help="inner width of the feed-forward layers")
     parser.add_argument("--vocab_size", type=int, default=8000, help="pieces of the joint vocabulary")
-    parser.add_argument("--batch_tokens", type=int, default=4096, help="most padded tokens in a batch")
+    parser.add_argument("--batch_tokens", type=int, default=5300, help="most padded tokens on a batch's longer side")
     flags = parser.parse_args(arguments)
     if flags.seconds <= 0 or flags.rounds < 1:
         raise UserError("--seconds must be above 0 and --rounds at least 1")

@@ -27,6 +27,18 @@ class Batch(NamedTuple):
     tgt: Tensor
     n_tokens: int
 
+    def deal(self, n: int) -> list["Batch"]:
+        """Deal the rows out to at most n batches, each as wide as the longest of its own; one is left whole."""
+        n = max(1, min(n, len(self.rows)))
+        if n == 1:
+            return [self]
+        return [Batch(self.rows[i::n], narrow(self.src[i::n]), narrow(self.tgt[i::n]), self.n_tokens) for i in range(n)]
+
+
+def narrow(ids: Tensor) -> Tensor:
+    """Cut off columns that hold nothing but padding."""
+    return ids[:, : int((ids != PAD).sum(dim=1).max())]
+
 
 def group_by_length(
     src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]
@@ -34,7 +46,9 @@ def group_by_length(
     """Cut a corpus into batches of rows whose padded size (rows x longest side) is at most `batch_tokens`.
 
     Rows are shuffled, then sorted by target and source length, so that equal lengths meet in a new order with each
-    seed; at last the batches are shuffled. A pair longer than `batch_tokens` makes a batch of its own.
+    seed; at last the batches are shuffled. Of every other target length the longest sources come first: where a batch
+    reaches from one length into the next, its sources are still alike. A pair longer than `batch_tokens` makes a batch
+    of its own.
 
     Args:
         src_lengths, tgt_lengths: tokens of each row.
@@ -42,7 +56,8 @@ def group_by_length(
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(np.arange(len(src_lengths), dtype=np.uint32))  # a large corpus has many rows
-    order = order[np.lexsort((src_lengths[order], tgt_lengths[order]))]
+    src_turned = np.where(tgt_lengths % 2, -src_lengths, src_lengths)
+    order = order[np.lexsort((src_turned[order], tgt_lengths[order]))]
     longest = np.maximum(src_lengths, tgt_lengths)[order]
     starts: list[int] = [0]
     while starts[-1] < len(order):

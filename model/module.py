@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import lightning as L
@@ -16,9 +17,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from errors import UserError
+from model.cores import side_by_side, sum_of_losses, workers
+from model.dropout import dropout_of
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
-from model.search import max_length, search, translation_step
+from model.search import Hypothesis, max_length, search, translation_step
 from model.transformer import PAD, SIZES, Norm, Transformer
 
 BOUNDS = {  # least, and what lies above
@@ -107,16 +110,16 @@ class TranslationModule(L.LightningModule):
         """Count no time of validation."""
         self.clock = (time.monotonic(), 0)
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Draw dropout from (seed, epoch, batch, process): a resumed run needs no saved generator to repeat it."""
-        h: Any = self.hparams
-        place = (h.seed, self.current_epoch, batch_idx, self.global_rank)
-        torch.manual_seed(hash(place) % 2**63)
-
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Mean loss of one target token."""
         h: Any = self.hparams
-        loss = self.loss(batch, h.label_smoothing, h.consistency)
+
+        def learn(share: Any, number: int) -> Tensor:
+            place = (h.seed, self.current_epoch, batch_idx, self.global_rank, number)
+            with dropout_of(place, self.device):
+                return self.loss(share, h.label_smoothing, h.consistency)
+
+        loss = sum_of_losses([partial(learn, share, i) for i, share in enumerate(self.deal(batch))], self.model)
         self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
         # Of all processes: what one cannot learn from, none does.
         self.mean_loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
@@ -158,7 +161,7 @@ class TranslationModule(L.LightningModule):
                 logger.log_metrics(row | {"skipped_updates": self.skipped}, step=self.global_step)
 
     def loss(self, batch: Any, label_smoothing: float = 0.0, consistency: float = 0.0) -> Tensor:
-        """Cross-entropy of the target tokens of this process's share, over those of the whole batch.
+        """Cross-entropy of the target tokens of a share, over those of the whole batch.
 
         Only real tokens are projected onto the vocabulary. Data-parallel training takes the mean over processes, hence
         the factor: their mean is the loss of the whole batch, however unevenly it is shared. An empty share has loss
@@ -182,10 +185,22 @@ class TranslationModule(L.LightningModule):
         self.log("val_loss", loss, batch_size=batch.n_tokens, sync_dist=True, prog_bar=True)
         if not len(batch.rows):
             return
-        lengths = torch.tensor([max_length(n) for n in (batch.src != PAD).sum(dim=1).tolist()])
-        found = search(translation_step(self.model, batch.src), lengths, device=self.device)
-        for row, hypotheses in zip(batch.rows.tolist(), found, strict=True):
-            self.hypotheses[row] = hypotheses[0].tokens
+        shares = self.deal(batch)
+        for share, found in zip(
+            shares, side_by_side([partial(self.translate, share.src) for share in shares], len(shares)), strict=True
+        ):
+            for row, hypotheses in zip(share.rows.tolist(), found, strict=True):
+                self.hypotheses[row] = hypotheses[0].tokens
+
+    @torch.inference_mode()
+    def translate(self, src: Tensor) -> list[list[Hypothesis]]:
+        """Search greedily: source ids (B, S) -> what was found for each sentence."""
+        lengths = torch.tensor([max_length(n) for n in (src != PAD).sum(dim=1).tolist()])
+        return search(translation_step(self.model, src), lengths, device=self.device)
+
+    def deal(self, batch: Any) -> list[Any]:
+        """Share a batch out to the cores of a processor; a GPU does it whole."""
+        return batch.deal(workers() if self.device.type == "cpu" else 1)
 
     def on_validation_epoch_end(self) -> None:
         """BLEU and chrF of the decoded text, and a few translations to look at."""

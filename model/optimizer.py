@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from model.cores import side_by_side, workers
 from model.transformer import Transformer
 
 
@@ -14,16 +15,17 @@ class MuonAdamW(Optimizer):
     """Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases, behind one interface.
 
     Muon replaces the momentum of a matrix by the nearest orthogonal matrix, so that no direction of the update
-    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. One
-    interface lets the Trainer clip, accumulate, schedule and save as with any optimizer.
+    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. Each layer
+    has a Muon of its own, which one core does beside the others. One interface lets the Trainer clip, accumulate,
+    schedule and save as with any optimizer.
     """
 
     def __init__(self, model: Transformer, learning_rate: float, adamw_learning_rate: float) -> None:
-        matrices = [p for layer in (*model.encoder, *model.decoder) for p in layer.parameters() if p.ndim == 2]
-        chosen = set(matrices)
+        layers = [[p for p in layer.parameters() if p.ndim == 2] for layer in (*model.decoder, *model.encoder)]
+        chosen = {p for matrices in layers for p in matrices}
         others = [p for p in model.parameters() if p not in chosen]
         self.parts: list[Optimizer] = [
-            Muon(matrices, lr=learning_rate, weight_decay=0.0),
+            *(Muon(matrices, lr=learning_rate, weight_decay=0.0) for matrices in layers),  # the largest first
             AdamW(others, lr=adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
         ]
         super().__init__([group for part in self.parts for group in part.param_groups], {})
@@ -39,12 +41,12 @@ class MuonAdamW(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self.parts:
-            part.step()
+        on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
+        side_by_side([part.step for part in self.parts], workers() if on_cpu else 1)
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of both parts."""
+        """Return the states of all parts."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
+from model.dropout import Dropout
 from model.linear import Linear, linear
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3  # ids that the tokenizer reserves
@@ -40,26 +41,6 @@ def positions(length: int, d_model: int, device: torch.device, dtype: torch.dtyp
     """Keep `sinusoids` (length, C): a search asks for them at every step."""
     with torch.inference_mode(mode=False):  # what is kept may meet a gradient later
         return sinusoids(length, d_model, device).to(dtype)
-
-
-class Dropout(nn.Module):
-    """Zero a share of the activations in training (section 5.4), to one part in 256.
-
-    `nn.Dropout` draws one number an element, on one core; eight elements share a number here, which makes a training
-    step on the CPU about a tenth shorter.
-    """
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.zeroed = min(255, round(256 * share))  # of 256 values of a byte
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape; what is kept is scaled up, so that the expectation stays."""
-        if not self.training or not self.zeroed:
-            return x
-        numbers = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        kept = (numbers.view(torch.uint8)[: x.numel()] >= self.zeroed).view(x.shape)
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.zeroed))
 
 
 class FeedForward(nn.Module):

@@ -13,10 +13,11 @@ import model.linear as products
 from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
+from model.dropout import Dropout
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay
 from model.search import few_sizes, max_length, translation_step
-from model.transformer import BOS, EOS, PAD, Dropout
+from model.transformer import BOS, EOS, PAD
 
 V = 50
 

@@ -1,0 +1,82 @@
+"""The cores of one processor: a job for each, instead of all of them in each matrix product."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Result = TypeVar("Result")
+MOST = 8  # jobs at the same time; more would wait for each other, as Python runs in one thread at a time
+
+
+def workers() -> int:
+    """Say how many jobs the processor does at the same time."""
+    return min(torch.get_num_threads(), MOST)
+
+
+def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+    """Do jobs, so many at the same time, under the caller's autocast; return their results in order.
+
+    Each has its share of the threads of this process, even where it is alone: threads that share a product wait for
+    each other at its end, which takes longer than the products of a small network.
+    """
+    threads = torch.get_num_threads()
+    share = max(1, threads // at_once)
+    enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def do(job: Callable[[], Result]) -> Result:
+        with torch.autocast("cpu", dtype, enabled):  # which a thread does not inherit
+            return job()
+
+    torch.set_num_threads(share)
+    try:
+        if min(len(jobs), at_once) < 2:  # starting threads is work
+            return [job() for job in jobs]
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,)) as pool:
+            return list(pool.map(do, jobs))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def sum_of_losses(losses: Sequence[Callable[[], Tensor]], model: nn.Module) -> Tensor:
+    """Compute losses and their gradients side by side; return the sum, which knows its gradient already.
+
+    Gradients are added in the order of the losses, whichever is finished first: the same batch gives the same bits.
+
+    Args:
+        losses: each computes a scalar from all parameters of the model.
+        model: on a processor, unless there is one loss only.
+    """
+    if len(losses) == 1:
+        return losses[0]()
+    parameters = list(model.parameters())
+
+    def learn(loss: Callable[[], Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        value = loss()
+        return value.detach(), torch.autograd.grad(value, parameters)
+
+    found = side_by_side([partial(learn, loss) for loss in losses], len(losses))
+    total, gradients = found[0]
+    for value, more in found[1:]:
+        total = total + value
+        torch._foreach_add_(gradients, more)
+    return _KnownGradient.apply(total, gradients, *parameters)
+
+
+class _KnownGradient(torch.autograd.Function):
+    """A number whose gradient was computed with it."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], *parameters: Tensor) -> Tensor:
+        """Keep the gradients of `value` for as many parameters."""
+        ctx.gradients = gradients
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Hand them out."""
+        torch._foreach_mul_(ctx.gradients, grad_outputs[0])
+        return None, None, *ctx.gradients

@@ -1,0 +1,98 @@
+"""Claims about jobs side by side: they change how long something takes, and nothing else."""
+
+import threading
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from data.batching import Batch
+from data.tokenizer import BOS, PAD, pad
+from model import cores
+from model.dropout import Dropout, dropout_of
+from model.module import TranslationModule
+
+
+@pytest.fixture
+def batch() -> Batch:
+    rng = torch.Generator().manual_seed(1)
+    lengths = [[3, 5], [4, 5], [9, 6], [4, 6], [5, 7]]
+    src, tgt = (
+        [torch.randint(4, 50, (n,), generator=rng).tolist() for n in side] for side in zip(*lengths, strict=True)
+    )
+    n_tokens = sum(target for _, target in lengths)
+    return Batch(torch.arange(5), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
+
+
+def small() -> TranslationModule:
+    sizes = {"d_model": 32, "n_heads": 4, "n_encoder_layers": 1, "n_decoder_layers": 2, "d_ff": 64}
+    module = TranslationModule(vocab_size=50, dropout=0.0, **sizes)  # type: ignore[arg-type]
+    module._trainer = type("Alone", (), {"world_size": 1})()
+    return module
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 9])
+def test_a_dealt_batch_holds_every_row_once_and_no_needless_column(batch: Batch, n: int) -> None:
+    shares = batch.deal(n)
+    assert len(shares) == min(n, 5)
+    assert sorted(row for share in shares for row in share.rows.tolist()) == list(range(5))
+    for share in shares:
+        for ids, whole in ((share.src, batch.src), (share.tgt, batch.tgt)):
+            assert (ids != PAD).any(dim=0).all()
+            assert all(
+                a[a != PAD].tolist() == whole[row][whole[row] != PAD].tolist()
+                for row, a in zip(share.rows, ids, strict=True)
+            )
+        assert share.n_tokens == batch.n_tokens
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("consistency", [0.0, 2.0])
+def test_shares_have_the_loss_and_the_gradient_of_the_whole(batch: Batch, n: int, consistency: float) -> None:
+    module = small()
+
+    def gradient(loss: Tensor) -> list[Tensor]:
+        module.zero_grad()
+        (loss * 3).backward()
+        return [p.grad.clone() for p in module.model.parameters() if p.grad is not None]
+
+    whole = module.loss(batch, 0.1, consistency)
+    expected = gradient(whole)
+    jobs = [partial(module.loss, share, 0.1, consistency) for share in batch.deal(n)]
+    dealt = cores.sum_of_losses(jobs, module.model)
+    torch.testing.assert_close(dealt, whole, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(gradient(dealt), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_jobs_run_at_the_same_time_under_the_autocast_of_their_caller() -> None:
+    meeting = threading.Barrier(2, timeout=30)
+
+    def job() -> tuple[bool, torch.dtype]:
+        meeting.wait()  # breaks where one job waits for the other
+        return torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert cores.side_by_side([job, job], 2) == [(True, torch.bfloat16)] * 2
+    assert [enabled for enabled, _ in cores.side_by_side([job, job], 2)] == [False] * 2
+
+
+def test_a_job_that_fails_fails_all_and_leaves_the_threads_as_they_were() -> None:
+    threads = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        cores.side_by_side([lambda: 1, lambda: 1 // 0], 2)
+    assert torch.get_num_threads() == threads
+
+
+def test_dropout_depends_on_its_place_and_on_nobody_beside_it() -> None:
+    dropout, x = Dropout(0.5).train(), torch.ones(300, 301)
+
+    def draw(*place: int) -> Tensor:
+        with dropout_of(place, x.device):
+            return torch.stack([dropout(x) for _ in range(20)])
+
+    alone = [draw(1, 2), draw(1, 3)]
+    assert not torch.equal(*alone)
+    for _ in range(3):
+        together = cores.side_by_side([partial(draw, 1, 2), partial(draw, 1, 3)], 2)
+        assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
