@@ -1,6 +1,9 @@
 """The data room's door: a LightningDataModule from one `data.path` to token batches."""
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,20 @@ from data.tokenizer import Tokenizer
 from errors import UserError
 
 SAMPLE = 100_000  # pairs that teach the tokenizer; its memory grows with their text, its pieces hardly change
+
+
+@contextmanager
+def shared_pages() -> Iterator[None]:
+    """Let processes that are forked here share our memory: a garbage collection there would write to all of it.
+
+    A copy of each page it writes to is that process's own; together they held a quarter more without this.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class TranslationData(L.LightningDataModule):
@@ -74,8 +91,12 @@ class TranslationData(L.LightningDataModule):
 
     def load(self) -> DatasetDict:
         """Read, clean, tokenise (or open what the cache holds), and report."""
-        if self.splits is not None:
-            return self.splits
+        if self.splits is None:
+            with shared_pages():
+                self.splits = self._load()
+        return self.splits
+
+    def _load(self) -> DatasetDict:
         h: Any = self.hparams
         if not os.isatty(2):
             datasets.disable_progress_bars()
@@ -93,7 +114,7 @@ class TranslationData(L.LightningDataModule):
         if h.streaming:
             self.held_out = fingerprints_held_out(splits, given=set(found))
             del splits["train"]
-        self.splits = DatasetDict(
+        return DatasetDict(
             {
                 split: ds.map(
                     encode,
@@ -106,7 +127,6 @@ class TranslationData(L.LightningDataModule):
                 for split, ds in splits.items()
             }
         )
-        return self.splits
 
     def _head(self, found: dict[str, IterableDataset]) -> dict[str, Dataset]:
         """Read the beginning of a stream, which teaches the tokenizer, and all of its val and test."""
