@@ -1,11 +1,13 @@
 """Claims about the phrasebook, the corpora, the tokenizer and the batches."""
 
+import gc
 import json
 from collections import Counter
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 import torch
 from conftest import ROOT, TINY
 
+import data.corpus as corpus_room
 import train
 from data import phrasebook
 from data.batching import Batch, TokenBatches, group_by_length
@@ -199,6 +202,21 @@ def test_the_other_direction_is_two_settings(corpus: Path) -> None:
     assert forth.texts("test") == back.texts("test")[::-1]
     book = phrasebook.load("en", "fr", 1)["val"][0]
     assert phrasebook.load("fr", "en", 1)["val"][0]["src"] == book["tgt"]
+
+
+def test_garbage_is_left_alone_while_processes_share_our_memory(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frozen = []
+
+    def look(*args: Any) -> Any:
+        frozen.append(gc.get_freeze_count())
+        return corpus_room.clean(*args)
+
+    monkeypatch.setattr("data.module.clean", look)
+    data(corpus).load()
+    assert frozen[0] > 0 and gc.get_freeze_count() == 0
+    with pytest.raises(UserError):
+        data(corpus / "missing").load()
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("streaming", [False, True])
