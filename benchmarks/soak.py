@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             found[name] = {"minutes": minutes, "bytes": memory, "end_over_first_tenth": memory[-1] / tenth}
             print(f"{name}: memory at the end is {memory[-1] / tenth:.2f} times that after a tenth of the time")
     axes.set(xlabel="minutes", ylabel="resident memory, MiB", ylim=(0, None))
-    axes.legend()
+    axes.legend(loc="lower right")
     if flags.plot:
         figure.savefig(flags.plot, dpi=150)
     if flags.json:
