@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import os
+import random
 import re
 import shlex
 import shutil
@@ -173,6 +174,55 @@ def test_neighbours_and_batches_do_not_change_a_translation(translator: Translat
     whole = translator.translate(lines)
     assert whole == translator.translate(lines, batch_size=3)
     assert whole[::-1] == translator.translate(lines[::-1])
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("most", [3, 256])
+@pytest.mark.parametrize("n", [1, 9, 100, 1000])
+def test_batches_hold_every_sentence_once_and_the_last_are_equal(
+    translator: Translator, n: int, most: int, beam_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translator, "workers", [translator.model] * 2)
+    lengths = sorted((i % 50 + 1 for i in range(n)), reverse=True)
+    batches = list(translator.batches(lengths, beam_size, most))
+    assert [i for start, stop in batches for i in range(start, stop)] == list(range(n))
+    sizes = [stop - start for start, stop in batches]
+    assert max(sizes) <= most
+    assert all((stop - start) * lengths[start] <= translate.BATCH_PIECES for start, stop in batches)
+    assert max(sizes) * beam_size <= translate.BATCH_HYPOTHESES
+    if n > 2 * translate.SHARE and most > 3:
+        assert sizes[-2] - sizes[-1] in (0, 1)
+
+
+def test_a_text_is_split_as_the_splitter_would_though_it_is_not_always_asked(translator: Translator) -> None:
+    assert translator.splitter is not None
+    draw = random.Random(0)
+    parts = [
+        "Il",
+        "dort",
+        "M",
+        "etc",
+        "3",
+        "été",
+        "École",
+        "«",
+        "»",
+        "(",
+        ")",
+        '"',
+        "'",
+        ".",
+        "...",
+        "!",
+        "?",
+        " ",
+        "\t",
+    ]
+    texts = ["".join(draw.choices([*parts, " ", " "], k=draw.randint(1, 12))) for _ in range(3000)]
+    split = [text for text in texts if len(translator.sentences(text)) > 1]
+    assert len(split) > 100
+    for text in texts:
+        assert translator.sentences(text) == translator.splitter.split(" ".join(text.split())), text
 
 
 def test_workers_share_the_lines_and_keep_their_order(
