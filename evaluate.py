@@ -1,4 +1,4 @@
-"""Score translations: `python evaluate.py`, or `python evaluate.py --source F --reference F --output F`."""
+"""Score translations: `uv run evaluate.py`, or `uv run evaluate.py --source F --reference F --output F`."""
 
 import argparse
 import json

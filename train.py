@@ -1,4 +1,4 @@
-"""Train a Transformer: `python train.py`, or `python train.py --config configs/multi30k.yaml --data.path DIR`."""
+"""Train a Transformer: `uv run train.py`, or `uv run train.py --config configs/multi30k.yaml --data.path DIR`."""
 
 import errno
 import logging
@@ -37,7 +37,7 @@ DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "phrasebook.yaml")
 
 
 def choose_precision(precision: str | None) -> str | None:
-    """Resolve `auto`: bfloat16 products where the hardware has them (four times the rate), float32 elsewhere."""
+    """Resolve `auto`: bfloat16 products where the hardware has them, at several times the rate; else float32."""
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
@@ -73,7 +73,9 @@ class TrainCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare what Lightning does not know."""
         parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help="`last` goes on with runs/NAME")
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="`last`, or a file: go on with the run of --name"
+        )
         parser.add_argument("--save_every_minutes", type=float, default=2.0, help="what a kill may cost of last.ckpt")
         parser.link_arguments("data.vocab_size", "model.vocab_size")
         parser.link_arguments("data.seed", "model.seed")
@@ -132,12 +134,16 @@ def find_checkpoint(run: Path, ckpt_path: str | None) -> Path | None:
 
 
 def resume_arguments(arguments: list[str]) -> list[str]:
-    """With `--ckpt_path`, put the run's own config.yaml before everything else."""
+    """With `--ckpt_path`, put the run's own config.yaml before everything else, and let no other mix with it."""
     values = dict(zip(arguments, arguments[1:], strict=False))
     values |= dict(a.split("=", 1) for a in arguments if a.startswith("--") and "=" in a)
     if "--ckpt_path" not in values:
         return arguments
-    config = RUNS / values.get("--name", "phrasebook") / "config.yaml"
+    if "--name" not in values:
+        raise UserError("--ckpt_path: name the run that goes on by --name NAME")
+    if any(a.startswith("--config") for a in arguments):
+        raise UserError("--ckpt_path: leave --config out, the run goes on with its own config.yaml")
+    config = RUNS / values["--name"] / "config.yaml"
     if not config.is_file():
         raise UserError(f"--ckpt_path: {config} is missing, there is no run of that name to go on with")
     return ["--config", str(config), *arguments]
@@ -183,7 +189,7 @@ def disk_is_full(error: BaseException | None) -> bool:
 @contextmanager
 def stops_in_a_sentence(name: str, rank: int) -> Iterator[None]:
     """Say why training stopped, and how it goes on."""
-    go_on = f"go on by: python train.py --name {name} --ckpt_path last"
+    go_on = f"go on by: uv run train.py --name {name} --ckpt_path last"
     usual = threading.excepthook  # TensorBoard's thread, whose failure the main thread meets at the next row
     threading.excepthook = lambda failed: None if disk_is_full(failed.exc_value) else usual(failed)
     try:
@@ -224,7 +230,7 @@ def show(checkpoint: Path) -> None:
     translator = Translator.load(checkpoint)
     if translator.source_lang == "fr":
         print(f"\n{sentence} → {translator.translate([sentence])[0]}")
-    print(f'Next: python translate.py --checkpoint {checkpoint} "{sentence}"')
+    print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence}"')
 
 
 if __name__ == "__main__":

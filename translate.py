@@ -1,4 +1,4 @@
-"""Translate: `python translate.py "Je suis heureux"`, or `python translate.py --input FILE --output FILE`."""
+"""Translate: `uv run translate.py "Je suis heureux"`, or `uv run translate.py --input FILE --output FILE`."""
 
 import argparse
 import copy
@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -21,18 +21,18 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
-from model import Hypothesis, Transformer, search
+from model import Hypothesis, Transformer
 from model.cores import side_by_side, workers
 from model.linear import pack
 from model.memory import keep_freed_memory
-from model.search import LENGTH_PENALTY, max_length, translation_step
+from model.search import LENGTH_PENALTY, search_translations
 from model.transformer import SIZES
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
 BATCH_PIECES, BATCH_HYPOTHESES = 4096, 512  # at once on a CPU: what is computed from them stays in its cache
-SHARE = 8  # sentences at least for which a second worker is worth while
-SPLIT = re.compile(r"[.?!].* ")  # what a text of several sentences holds
+SHARE = 8  # sentences for which one more worker is worth while
+END = re.compile(r"[.?!]")  # of a sentence
 
 
 class Sentence(NamedTuple):
@@ -98,12 +98,17 @@ class Translator:
             precision: `32` or `bf16`.
 
         Raises:
-            UserError: the file is missing, torn, no checkpoint of this project, or its numbers are not finite.
+            UserError: the file is missing, torn, no checkpoint of this project, its numbers are not finite, or there is
+                no such device.
         """
         keep_freed_memory()
         devices = [device]
         if device == "auto":
             devices = [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
+        try:
+            torch.empty(0, device=devices[0])
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
         try:
             checkpoint = torch.load(path, map_location=devices[0], weights_only=True, mmap=True)
             sizes = {name: checkpoint["hyper_parameters"][name] for name in (*SIZES, "dropout", "norm")}
@@ -178,19 +183,19 @@ class Translator:
     def batches(self, lengths: Sequence[int], beam_size: int, most: int) -> Iterator[tuple[int, int]]:
         """Cut sentences of such lengths, longest first, where to search them at once: (start, stop) of each batch.
 
-        The last batches are equal, one for each worker, so that none waits long for the others.
+        The last batches are equal, so that no worker waits long for the others.
         """
-        start, share = 0, 0
-        while start < len(lengths):
+        start = 0
+        while left := len(lengths) - start:
             size = most
             if self.device.type == "cpu":
                 size = max(1, min(most, BATCH_PIECES // lengths[start], BATCH_HYPOTHESES // beam_size))
-            left = len(lengths) - start
-            if not share and left <= size * len(self.workers):
-                share = max(SHARE, -(-left // len(self.workers)))
-            stop = start + min(size, share or size, left)
-            yield start, stop
-            start = stop
+            if left <= size * len(self.workers):
+                n = max(-(-left // size), min(len(self.workers), round(left / SHARE)))
+                yield from pairwise(start + left * i // n for i in range(n + 1))
+                return
+            yield start, start + size
+            start += size
 
     def _in_parallel(
         self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float
@@ -203,7 +208,8 @@ class Translator:
         def work(batch: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
             worker = idle.get()
             try:
-                return find(worker, batch, beam_size, length_penalty)
+                src = pad(batch).to(worker.embedding.weight.device)
+                return search_translations(worker, src, beam_size, length_penalty)
             finally:
                 idle.put(worker)
 
@@ -245,8 +251,10 @@ class Translator:
         text = " ".join(text.split())
         if not text:
             return []
-        # The splitter takes a tenth of the time of a greedy search, so it is asked only where there is a choice.
-        return self.splitter.split(text) if self.splitter and SPLIT.search(text) else [text]
+        # The splitter takes a tenth of the time of a greedy search, so it is asked only where there is a choice: an end
+        # before the last space.
+        may_split = self.splitter and END.search(text, 0, max(0, text.rfind(" ")))
+        return self.splitter.split(text) if may_split else [text]
 
     def chunks(self, ids: list[int]) -> Iterator[list[int]]:
         """Cut an over-long sentence, if possible before a word."""
@@ -256,16 +264,6 @@ class Translator:
             yield [*ids[:cut], self.tokenizer.processor.eos_id()]
             ids = ids[cut:]
         yield ids
-
-
-@torch.inference_mode()
-def find(
-    model: Transformer, batch: Sequence[Sequence[int]], beam_size: int, length_penalty: float
-) -> list[list[Hypothesis]]:
-    """Search the translations of a batch of source ids, on the model's device."""
-    device = model.embedding.weight.device
-    lengths = torch.tensor([max_length(len(ids)) for ids in batch])
-    return search(translation_step(model, pad(batch).to(device)), lengths, beam_size, length_penalty, device)
 
 
 def warn(sentence: str) -> None:
@@ -288,7 +286,7 @@ def newest_checkpoint() -> Path:
     """Find the best checkpoint of the newest run."""
     found = sorted(Path("runs").glob("*/best.ckpt"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError("there is no runs/*/best.ckpt: train first (python train.py), or give --checkpoint")
+        raise UserError("there is no runs/*/best.ckpt: train first (uv run train.py), or give --checkpoint")
     return found[-1]
 
 
@@ -298,11 +296,13 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)"
     )
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
-    parser.add_argument("--batch_size", type=int, default=256, help="most sentences translated at once")
     parser.add_argument(
-        "--length_penalty", type=float, default=LENGTH_PENALTY, help="a greater one favours longer ones"
+        "--batch_size", type=int, default=256, help="most sentences at once; on a CPU at most 512 / beam_size"
     )
-    parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of the matrix products")
+    parser.add_argument(
+        "--length_penalty", type=float, default=LENGTH_PENALTY, help="a greater one favours longer translations"
+    )
+    parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of weights and activations")
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 
 
@@ -323,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--n_best", type=int, default=1, help="translations of each line; more than one with jsonl only"
     )
-    parser.add_argument("--attention", type=Path, help="folder for all attention of every translation (python -m maps)")
+    parser.add_argument("--attention", type=Path, help="folder for all attention of every translation (see maps)")
     parser.add_argument("--resume", action="store_true", help="go on with an --output that was interrupted")
     parser.add_argument(
         "--format", choices=("text", "jsonl"), default="text", help="jsonl: a list of translations a line"

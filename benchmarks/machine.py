@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
-ROWS, INNER, OUTER = 128, 256, 1024  # the feed-forward product of the compared model, small enough for the caches
+# Rows, inner and outer width of a product, and how many of them between two looks at the clock: on a processor the
+# feed-forward product of the compared model, small enough for its caches; on a GPU one that keeps it busy.
+PRODUCTS = {"cpu": (128, 256, 1024, 1), "cuda": (8192, 4096, 4096, 20)}
 PROBE_SECONDS = 0.3
 PACKAGES = ("torch", "lightning", "transformers", "ctranslate2", "sentencepiece")
 
@@ -55,15 +57,17 @@ def now() -> float:
 def product_rates() -> Rates:
     """Measure matrix products of a model's size, as a yardstick: clocks, neighbours and heat change by the minute."""
     rates = []
+    n_rows, inner, outer, at_once = PRODUCTS[device().type]
     for dtype in (torch.float32, torch.bfloat16):
-        x = torch.randn(ROWS, INNER, dtype=dtype, device=device())
-        w = torch.randn(OUTER, INNER, dtype=dtype, device=device())
+        x = torch.randn(n_rows, inner, dtype=dtype, device=device())
+        w = torch.randn(outer, inner, dtype=dtype, device=device())
         F.linear(x, w)  # the first call prepares
         products, start = 0, now()
         while (passed := now() - start) < PROBE_SECONDS:
-            F.linear(x, w)
-            products += 1
-        rates.append(2 * ROWS * INNER * OUTER * products / passed / 1e9)
+            for _ in range(at_once):
+                F.linear(x, w)
+            products += at_once
+        rates.append(2 * n_rows * inner * outer * products / passed / 1e9)
     return Rates(*rates)
 
 
@@ -100,7 +104,7 @@ def row(system: str, task: str, precision: str, turns: Sequence[Turn], flops: fl
     """
     speed = statistics.median(turn.speed for turn in turns)
     rates = Rates(*(statistics.median(column) for column in zip(*(turn.rates for turn in turns), strict=True)))
-    limit = rates.bfloat16 if precision == "bfloat16" else rates.float32
+    limit = rates._asdict().get(precision)  # integers and others are not measured
     return {
         "task": task,
         "system": system,
@@ -110,7 +114,7 @@ def row(system: str, task: str, precision: str, turns: Sequence[Turn], flops: fl
         "gflops": round(speed * flops / 1e9, 1),
         "machine_float32_gflops": round(rates.float32, 1),
         "machine_bfloat16_gflops": round(rates.bfloat16, 1),
-        "utilisation": round(speed * flops / 1e9 / limit, 3),
+        "utilisation": round(speed * flops / 1e9 / limit, 3) if limit else None,
         "turns": [round(turn.speed, 1) for turn in turns],
     }
 
@@ -166,7 +170,7 @@ def report(title: str, rows: list[dict[str, Any]], ratios: dict[str, float], fil
     )
     table = Table(*(name.replace("_", " ") for name in columns), title=title)
     for values in rows:
-        table.add_row(*(str(values.get(name, "")) for name in columns))
+        table.add_row(*("" if (value := values.get(name)) is None else str(value) for name in columns))
     console.print(table)
     if ratios:
         table = Table("key", "ours divided by theirs")

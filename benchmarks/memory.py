@@ -29,7 +29,7 @@ def peak_memory() -> int:
     Linux's own count for the program: `getrusage` would include what the parent held when it started us.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) // 1024
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024 // 10**6
 
 
 if __name__ == "__main__":

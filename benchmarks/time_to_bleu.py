@@ -14,7 +14,7 @@ from sacrebleu.metrics import BLEU
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/time_to_bleu.py` works too
 
-from benchmarks.huggingface import MarianTraining, fastest_attention, generate
+from benchmarks.huggingface import PEERS_LENGTH_PENALTY, MarianTraining, fastest_attention, generate
 from benchmarks.machine import now, product_rates, report
 from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
@@ -144,7 +144,7 @@ def train_peer(data: TranslationData, seconds: float, target: float) -> list[tup
         peer.train(seconds / CHECKS)
         elapsed += now() - start
         if elapsed >= seconds / 2:
-            found = generate(peer.model.eval(), data.tokenizer, sources, 4, 1.0, batch_tokens=2048)
+            found = generate(peer.model.eval(), data.tokenizer, sources, 4, PEERS_LENGTH_PENALTY, batch_tokens=2048)
             curve.append((elapsed, score(found, references)))
             if curve[-1][1] >= target:
                 break

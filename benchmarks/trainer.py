@@ -4,15 +4,14 @@ from typing import Any
 
 import lightning as L
 
-from model.memory import keep_freed_memory
 from train import Trainer
 
 
 def bare_trainer(*callbacks: L.Callback, **settings: Any) -> Trainer:
     """Train as `train.py` does until a callback or a setting of Lightning's ends it."""
-    keep_freed_memory()
     return Trainer(
         **{
+            "devices": 1,
             "max_epochs": -1,
             "gradient_clip_val": 1.0,
             "limit_val_batches": 0,

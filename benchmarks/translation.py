@@ -16,7 +16,7 @@ from sacrebleu.metrics import BLEU
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/translation.py` works too
 
 from benchmarks.ctranslate import CTranslate, Settings
-from benchmarks.huggingface import generate, m2m100
+from benchmarks.huggingface import PEERS_LENGTH_PENALTY, generate, m2m100
 from benchmarks.machine import device, forward_flops, now, ratio, report, row, take_turns
 from convert import convert
 from data import Tokenizer
@@ -28,9 +28,9 @@ ROOT = Path(__file__).parent.parent
 Translate = Callable[[Sequence[str]], list[str]]
 OURS = "this project"
 TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
-PEERS_LENGTH_PENALTY = 1.3  # their length^1.3 grows about a sentence of 13 pieces as our ((5 + length) / 6)^1.8
 PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours
-COMPUTE_TYPES = ("float32", "int8", "int8_float32")  # CTranslate2's on this device, as far as it has them
+# CTranslate2's; a processor or GPU has some of them.
+COMPUTE_TYPES = ("float32", "int8", "int8_float32", "float16", "bfloat16", "int8_float16")
 WITHIN = 0.2  # of the float32 BLEU: what counts as the same quality
 BRIEF = ("--model.consistency=0", "--model.dropout=0.1")  # of a training too short to overfit
 TRIAL, LATENCY = 200, 100  # sentences to choose settings by, and to translate one at a time
@@ -124,13 +124,13 @@ def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int,
     return Contestant(name, precision, translate, tokenizer)
 
 
-def fastest(contestants: Sequence[Contestant], sources: Sequence[str]) -> Contestant:
-    """Choose by the best of three short trials."""
+def fastest(contestants: Sequence[Contestant], work: Callable[[Contestant], object]) -> Contestant:
+    """Choose by the best of three short trials of some work."""
     seconds = dict.fromkeys(contestants, float("inf"))
     for _ in range(3):
         for contestant in contestants:
             start = now()
-            contestant.work(sources)
+            work(contestant)
             seconds[contestant] = min(seconds[contestant], now() - start)
     return min(contestants, key=lambda contestant: seconds[contestant])
 
@@ -149,6 +149,10 @@ def compare(
     translator = Translator.load(checkpoint)
     tokenizer, network = translator.tokenizer, translator.model
     trial = sources[:: max(1, len(sources) // TRIAL)]
+
+    def translate_trial(contestant: Contestant) -> object:
+        return contestant.work(trial)
+
     theirs = []
     for precision in COMPUTE_TYPES:
         with contextlib.suppress(ValueError):  # a compute type that this device does not have
@@ -156,8 +160,8 @@ def compare(
                 ctranslate2(model, precision, s, beam_size, tokenizer)
                 for s in Settings.worth_a_try(torch.get_num_threads())
             ]
-            theirs.append(fastest(tries, trial))
-    float32, low = theirs[0], fastest(theirs, trial)
+            theirs.append(fastest(tries, translate_trial))
+    float32, low = theirs[0], fastest(theirs, translate_trial)
     peer = m2m100(network)
 
     def translate(texts: Sequence[str]) -> list[str]:
@@ -185,7 +189,11 @@ def latency(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Translate one sentence at a time, beam 4; return rows and ratio."""
     mine = ours(checkpoint, beam_size=4)[0]
-    theirs = ctranslate2(model, "float32", Settings.whole_machine(torch.get_num_threads()), 4, mine.tokenizer)
+    tries = [
+        ctranslate2(model, "float32", Settings.whole_machine(threads), 4, mine.tokenizer)
+        for threads in sorted({1, torch.get_num_threads()})
+    ]
+    theirs = fastest(tries, lambda contestant: contestant.work_one_by_one(sources[: TRIAL // 10]))
     everybody = {OURS: mine, "CTranslate2": theirs}
     turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
     flops = cost(Translator.load(checkpoint).model, mine.tokenizer, sources, references, 4)

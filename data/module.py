@@ -70,7 +70,8 @@ class TranslationData(L.LightningDataModule):
             block_pairs: pairs of a stream that are read, cleaned and shuffled together.
             max_words: longer training pairs are left out, and counted.
             max_ratio: training pairs with a greater ratio of characters are left out, and counted.
-            seed: of the splits and of the order of the batches.
+            seed: of all that is random: the phrasebook's sentences, splits that are not given, the tokenizer's sample,
+                the order of the batches, initial weights and dropout.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -134,7 +135,7 @@ class TranslationData(L.LightningDataModule):
         found = {split: ds.select_columns(["src", "tgt"]) for split, ds in found.items()}
         rank_zero_info(
             f"streaming: the tokenizer, and splits that are not given, come from the first {SAMPLE:,} pairs; "
-            f"duplicates are sought within blocks of {h.block_pairs:,}"
+            f"duplicates are sought, and pairs mixed, within blocks of {h.block_pairs:,}"
         )
         with readable(h.path):
             return {

@@ -219,7 +219,7 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     row, example = chosen[firmest][0], chosen[firmest][1]
     query = word_spans(example.source_tokens)[row["pronoun_fr"]][0]
     start = f"s=0&k=encoder_self&l={best_layer}&h={best_head}&q={query}&p={query}"
-    print(f'  to see one: python -m maps export "{row["src"]}" --output DIR --start "{start}"')
+    print(f'  to see one: uv run python -m maps export "{row["src"]}" --output DIR --start "{start}"')
 
 
 def link_of(row: dict) -> Link:

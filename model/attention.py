@@ -1,5 +1,6 @@
 """Scaled dot-product attention, many heads of it, and the way to look inside."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -11,8 +12,15 @@ from torch import Tensor, nn
 from errors import UserError
 from model.linear import Linear
 
-Observer = Callable[[Tensor], None]
-_observer: Observer | None = None  # set by `attention_maps` while somebody looks
+
+class _Here(threading.local):
+    """What `attention_maps` knows, of this thread alone: others may search with the same model."""
+
+    observer: Callable[[Tensor], None] | None = None  # set while somebody looks
+    path = ""  # of the layer that runs now
+
+
+_here = _Here()
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -35,14 +43,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     """
     # A GPU's fused call never stores the weights. On a CPU, sentences are short and the lines in the open are faster:
     # up to three times for the single query of a search step, seven times for the backward pass.
-    if _observer is None and q.device.type != "cpu":
+    observer = _here.observer
+    if observer is None and q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5  # (B, H, T, S)
     if mask is not None:
         scores = scores + torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, float("-inf"))
     weights = scores.softmax(dim=-1)  # each row sums to 1
-    if _observer is not None:
-        _observer(weights)
+    if observer is not None:
+        observer(weights)
     return weights @ v  # (B, H, T, D)
 
 
@@ -81,7 +90,7 @@ class MultiHeadAttention(nn.Module):
         Args:
             x: asks (B, T, C).
             context: answers (B, S, C); x itself if None.
-            mask: (B or 1, 1, T or 1, S), True means "may attend".
+            mask: broadcastable to (B, H, T, S), True means "may attend".
             cache: keys and values of earlier calls.
 
         Returns:
@@ -103,7 +112,7 @@ class MultiHeadAttention(nn.Module):
 
 @contextmanager
 def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Record the attention weights of every forward pass made inside the `with` block.
+    """Record the attention weights of the last forward pass that this thread makes inside the `with` block.
 
     Nothing is kept while nobody looks. Inside the block `attention` computes the weights in the open, on a GPU too, and
     hands them over; a second forward pass overwrites the first.
@@ -114,23 +123,21 @@ def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     Yields:
         A dictionary from module path (`encoder.0.self_attention`) to weights (B, H, T, S), filled by forward passes.
     """
-    global _observer
     maps: dict[str, Tensor] = {}
     paths = {module: path for path, module in model.named_modules() if isinstance(module, MultiHeadAttention)}
-    current: list[str] = [""]  # path of the layer that runs now
 
     def enter(module: nn.Module, _: object) -> None:
-        current[0] = paths[module]  # type: ignore[index]
+        _here.path = paths[module]  # type: ignore[index]
 
     def record(weights: Tensor) -> None:
-        maps[current[0]] = weights.detach()
+        maps[_here.path] = weights.detach()
 
-    previous = _observer
+    previous = _here.observer
     handles = [module.register_forward_pre_hook(enter) for module in paths]
-    _observer = record
+    _here.observer = record
     try:
         yield maps
     finally:
-        _observer = previous
+        _here.observer = previous
         for handle in handles:
             handle.remove()

@@ -13,8 +13,9 @@ MOST = 8  # jobs at the same time; more would wait for each other, as Python run
 
 
 def workers() -> int:
-    """Say how many jobs the processor does at the same time."""
-    return min(torch.get_num_threads(), MOST)
+    """Say how many jobs the processor does at the same time, each with as many threads as the others."""
+    threads = torch.get_num_threads()
+    return threads // -(-threads // MOST)
 
 
 def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
@@ -26,9 +27,10 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Res
     threads = torch.get_num_threads()
     share = max(1, threads // at_once)
     enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+    cache = torch.is_autocast_cache_enabled()
 
     def do(job: Callable[[], Result]) -> Result:
-        with torch.autocast("cpu", dtype, enabled):  # which a thread does not inherit
+        with torch.autocast("cpu", dtype, enabled, cache):  # which a thread does not inherit
             return job()
 
     torch.set_num_threads(share)

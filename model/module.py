@@ -21,7 +21,7 @@ from model.cores import side_by_side, sum_of_losses, workers
 from model.dropout import dropout_of
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
-from model.search import Hypothesis, max_length, search, translation_step
+from model.search import search_translations
 from model.transformer import PAD, SIZES, Norm, Transformer
 
 BOUNDS = {  # least, and what lies above
@@ -82,10 +82,10 @@ class TranslationModule(L.LightningModule):
             consistency: weight of the disagreement between two readings of a batch, each with dropout of its own
                 (Liang et al. 2021, R-Drop); 0 reads it once.
             optimizer: `muon` (matrices by Muon, the rest by AdamW) or `adam`, as in the paper.
-            learning_rate: peak; of Muon's part where there is one.
+            learning_rate: peak; of Muon's part where there is one (0.02 suits it; 0.0007 suits Adam).
             adamw_learning_rate: peak of AdamW's part beside Muon.
             warmup_steps: updates until the peak.
-            decay: from the peak `linear` to zero at the end of the run, or `inverse_sqrt` of the step.
+            decay: from the peak `linear` to zero at trainer.max_steps or max_time, or `inverse_sqrt` of the step.
             seed: of the initial weights and of dropout.
         """
         super().__init__()
@@ -114,12 +114,12 @@ class TranslationModule(L.LightningModule):
         """Mean loss of one target token."""
         h: Any = self.hparams
 
-        def learn(share: Any, number: int) -> Tensor:
+        def loss_of(share: Any, number: int) -> Tensor:
             place = (h.seed, self.current_epoch, batch_idx, self.global_rank, number)
             with dropout_of(place, self.device):
                 return self.loss(share, h.label_smoothing, h.consistency)
 
-        loss = sum_of_losses([partial(learn, share, i) for i, share in enumerate(self.deal(batch))], self.model)
+        loss = sum_of_losses([partial(loss_of, share, i) for i, share in enumerate(self.deal(batch))], self.model)
         self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
         # Of all processes: what one cannot learn from, none does.
         self.mean_loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
@@ -186,17 +186,10 @@ class TranslationModule(L.LightningModule):
         if not len(batch.rows):
             return
         shares = self.deal(batch)
-        for share, found in zip(
-            shares, side_by_side([partial(self.translate, share.src) for share in shares], len(shares)), strict=True
-        ):
+        searches = [partial(search_translations, self.model, share.src) for share in shares]
+        for share, found in zip(shares, side_by_side(searches, len(shares)), strict=True):
             for row, hypotheses in zip(share.rows.tolist(), found, strict=True):
                 self.hypotheses[row] = hypotheses[0].tokens
-
-    @torch.inference_mode()
-    def translate(self, src: Tensor) -> list[list[Hypothesis]]:
-        """Search greedily: source ids (B, S) -> what was found for each sentence."""
-        lengths = torch.tensor([max_length(n) for n in (src != PAD).sum(dim=1).tolist()])
-        return search(translation_step(self.model, src), lengths, device=self.device)
 
     def deal(self, batch: Any) -> list[Any]:
         """Share a batch out to the cores of a processor; a GPU does it whole."""

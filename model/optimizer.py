@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
+from errors import UserError
 from model.cores import side_by_side, workers
 from model.transformer import Transformer
 
@@ -50,7 +51,17 @@ class MuonAdamW(Optimizer):
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned."""
+        """Take back what `state_dict` returned.
+
+        Raises:
+            UserError: the state has other parts: another version of this class wrote it.
+        """
+        if len(state_dict["parts"]) != len(self.parts):
+            saved = len(state_dict["parts"])
+            raise UserError(
+                f"--ckpt_path: the checkpoint's optimizer has {saved} parts, not {len(self.parts)}: it is of another "
+                "version of this program, which can translate with it, but not train it on"
+            )
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share_groups()
@@ -58,8 +69,8 @@ class MuonAdamW(Optimizer):
 
 def paper_adam(model: nn.Module, learning_rate: float) -> Optimizer:
     """Adam as in section 5.3 of the paper: betas 0.9 and 0.98, epsilon 1e-9, no weight decay."""
-    fused = next(model.parameters()).device.type in ("cpu", "cuda")
-    return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=fused)
+    # Not fused: Lightning clips no gradients of an optimizer that could scale them itself.
+    return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), eps=1e-9)
 
 
 def linear_decay(step: int, progress: float, warmup_steps: int) -> float:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -35,15 +36,13 @@ def sentences(rows: int, length: int, seed: int = 1) -> Tensor:
 # --- attention
 
 
-@pytest.mark.parametrize("trained", [False, True])  # with gradients the CPU takes the open way, without the fused one
-def test_the_two_ways_of_attention_are_equal(trained: bool) -> None:
-    q, k, v = (torch.randn(2, 4, length, 8, requires_grad=trained) for length in (5, 7, 7))
+def test_attention_in_the_open_equals_the_fused_call_of_a_gpu() -> None:
+    q, k, v = (torch.randn(2, 4, length, 8) for length in (5, 7, 7))
     mask = torch.rand(2, 1, 5, 7) > 0.3
     mask[..., 0] = True
-    layer = MultiHeadAttention(32, 4)
-    unseen = attention(q, k, v, mask)
-    with attention_maps(layer):
-        torch.testing.assert_close(attention(q, k, v, mask), unseen, atol=1e-5, rtol=0)
+    for seen in (mask, None):
+        fused = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        torch.testing.assert_close(attention(q, k, v, seen), fused, atol=1e-5, rtol=0)
 
 
 def test_multi_head_attention_equals_pytorchs() -> None:
@@ -77,6 +76,17 @@ def test_maps_are_the_weights_that_values_of_the_identity_reveal() -> None:
         model(q)
         seen += maps.values()
     torch.testing.assert_close(seen[0], expected, atol=1e-6, rtol=0)
+
+
+def test_maps_are_of_the_thread_that_looks() -> None:
+    model = small()
+    with attention_maps(model) as maps:
+        other = threading.Thread(target=model, args=(sentences(3, 6), sentences(3, 5)))
+        other.start()
+        other.join()
+        assert not maps
+        model(sentences(2, 6), sentences(2, 5))
+    assert maps and all(len(weights) == 2 for weights in maps.values())
 
 
 def test_maps_hold_every_layer_and_leave_nothing_behind() -> None:
@@ -248,6 +258,19 @@ def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
             assert not torch.equal(ours, start[name]), name
 
 
+def test_a_state_with_other_parts_is_refused_in_a_sentence() -> None:
+    state = MuonAdamW(small(), 0.02, 0.002).state_dict()
+    with pytest.raises(UserError, match="has 6 parts, not 4: it is of another version"):
+        MuonAdamW(small(n_encoder_layers=1, n_decoder_layers=2), 0.02, 0.002).load_state_dict(state)
+
+
+def test_a_beam_as_large_as_the_vocabulary_is_refused() -> None:
+    step = translation_step(small(), sentences(2, 4))
+    assert len(search(step, torch.tensor([3, 3]), beam_size=V - 1)) == 2
+    with pytest.raises(UserError, match=f"beam_size {V} must be smaller"):
+        search(translation_step(small(), sentences(2, 4)), torch.tensor([3, 3]), beam_size=V)
+
+
 def test_schedules_rise_then_fall() -> None:
     assert linear_decay(0, 0.0, 100) == pytest.approx(0.01)
     assert linear_decay(500, 0.5, 100) == pytest.approx(0.5)
@@ -260,15 +283,15 @@ def test_the_copy_task_is_learned_in_seconds() -> None:
     torch.manual_seed(0)
     model = small(n_encoder_layers=1, n_decoder_layers=1).train()
     optimizer = MuonAdamW(model, 0.02, 0.005)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 400)
     for step in range(400):
         src = sentences(64, 8, seed=step)
         src[:, -1] = EOS
         tgt = F.pad(src, (1, 0), value=BOS)
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / 400)
-        optimizer.param_groups[1]["lr"] = 0.005 * (1 - step / 400)
         F.cross_entropy(model(src, tgt[:, :-1]).flatten(0, 1), src.flatten()).backward()
         optimizer.step()
         optimizer.zero_grad()
+        schedule.step()
     model.eval()
     src = sentences(50, 8, seed=10_000)
     src[:, -1] = EOS
