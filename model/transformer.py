@@ -19,7 +19,7 @@ SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_laye
 
 
 def sinusoids(length: int, d_model: int, device: torch.device | None = None) -> Tensor:
-    """Tell positions apart without learning them: a clock with d_model hands, each slower than the one before.
+    """Tell positions apart without learning them: a clock with d_model / 2 hands, each slower than the one before.
 
     Args:
         length: of the positions 0, 1, ...
@@ -46,15 +46,14 @@ def positions(length: int, d_model: int, device: torch.device, dtype: torch.dtyp
 class FeedForward(nn.Module):
     """Think about each position by itself: two linear maps with a ReLU between (section 3.3, equation 2)."""
 
-    def __init__(self, d_model: int, d_ff: int, dropout: float) -> None:
+    def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
         self.expand = Linear(d_model, d_ff)
         self.contract = Linear(d_ff, d_model)
-        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        return self.contract(self.dropout(F.relu(self.expand(x), inplace=True)))
+        return self.contract(F.relu(self.expand(x), inplace=True))
 
 
 class Residual(nn.Module):
@@ -83,7 +82,7 @@ class EncoderLayer(nn.Module):
     def __init__(self, d_model: int, n_heads: int, d_ff: int, dropout: float, norm: Norm) -> None:
         super().__init__()
         self.self_attention = MultiHeadAttention(d_model, n_heads)
-        self.feed_forward = FeedForward(d_model, d_ff, dropout)
+        self.feed_forward = FeedForward(d_model, d_ff)
         self.residuals = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(2))
 
     def forward(self, x: Tensor, src_mask: Tensor) -> Tensor:
@@ -99,7 +98,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.self_attention = MultiHeadAttention(d_model, n_heads)
         self.cross_attention = MultiHeadAttention(d_model, n_heads)
-        self.feed_forward = FeedForward(d_model, d_ff, dropout)
+        self.feed_forward = FeedForward(d_model, d_ff)
         self.residuals = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(3))
 
     def forward(
