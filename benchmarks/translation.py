@@ -115,7 +115,9 @@ def ours(checkpoint: Path, beam_size: int) -> list[Contestant]:
 
 def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int, tokenizer: Tokenizer) -> Contestant:
     """Load our weights in CTranslate2."""
+    threads = torch.get_num_threads()
     engine = CTranslate(model, precision, settings, device().type)
+    torch.set_num_threads(threads)  # which CTranslate2 has changed for everybody
     name = f"CTranslate2, {settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
 
     def translate(texts: Sequence[str]) -> list[str]:
