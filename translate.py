@@ -253,8 +253,9 @@ class Translator:
             return []
         # The splitter takes a tenth of the time of a greedy search, so it is asked only where there is a choice: an end
         # before the last space.
-        may_split = self.splitter and END.search(text, 0, max(0, text.rfind(" ")))
-        return self.splitter.split(text) if may_split else [text]
+        if self.splitter is None or not END.search(text, 0, max(0, text.rfind(" "))):
+            return [text]
+        return self.splitter.split(text)
 
     def chunks(self, ids: list[int]) -> Iterator[list[int]]:
         """Cut an over-long sentence, if possible before a word."""
