@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errors import UserError
-from model.linear import Linear
+from model.linear import Linear, linears
 
 
 class _Here(threading.local):
@@ -58,8 +58,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 class Cache(Protocol):
     """Keys and values that outlive one call, so that a search need not project the same tokens again."""
 
-    def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return all keys and values (B, H, S, D) to attend to, projecting `context` only where it is new."""
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Remember keys and values (B, H, T, D) of T more tokens; return those of all N, (B, H, N, D) each."""
         ...
 
 
@@ -83,28 +83,37 @@ class MultiHeadAttention(nn.Module):
         self.w_o = Linear(d_model, d_model)
 
     def forward(
-        self, x: Tensor, context: Tensor | None = None, mask: Tensor | None = None, cache: Cache | None = None
+        self,
+        x: Tensor,
+        context: Tensor | tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Let every position of x gather what it needs.
 
         Args:
             x: asks (B, T, C).
-            context: answers (B, S, C); x itself if None.
+            context: answers (B, S, C), or what `keys_values` made of it; x itself if None.
             mask: broadcastable to (B, H, T, S), True means "may attend".
-            cache: keys and values of earlier calls.
+            cache: keys and values of what x continues, if x itself answers.
 
         Returns:
             What was gathered, mixed over the heads (B, T, C).
         """
-        context = x if context is None else context
-        q = self._heads(self.w_q(x))  # (B, H, T, D)
-        k, v = self.keys_values(context) if cache is None else cache.extend(self.keys_values, context)
+        if context is None:
+            q, k, v = map(self._heads, linears(x, (self.w_q, self.w_k, self.w_v)))  # (B, H, T, D)
+            if cache is not None:
+                k, v = cache.extend(k, v)
+        else:
+            q = self._heads(self.w_q(x))
+            k, v = self.keys_values(context) if isinstance(context, Tensor) else context
         heads = attention(q, k, v, mask)  # (B, H, T, D)
         return self.w_o(heads.transpose(1, 2).flatten(2))  # (B, T, C)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Project what is attended to: context (B, S, C) -> keys and values, (B, H, S, D) each."""
-        return self._heads(self.w_k(context)), self._heads(self.w_v(context))
+        k, v = map(self._heads, linears(context, (self.w_k, self.w_v)))
+        return k, v
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, T, C) -> (B, H, T, D)

@@ -160,7 +160,7 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
     """
     memory, padding = model.encode(src)
     src_mask = None if padding.all() else padding  # sentences of one length have none
-    cache = [LayerCache() for _ in model.decoder]
+    cache = [LayerCache(*layer.cross_attention.keys_values(memory)) for layer in model.decoder]
     past = torch.empty(len(src), 1, 0, dtype=torch.bool, device=src.device)  # (B, K, N) of which tokens each is made
     position = -1
 
@@ -177,7 +177,7 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
         past = torch.cat((past, itself), dim=2)
         position += 1
         tgt_mask = past[:, None] if tokens.size(1) > 1 else None  # (B, 1, K, N); one alone is made of all
-        x = model.decode_next(tokens, position, tgt_mask, memory, src_mask, cache)  # (B, K, C)
+        x = model.decode_next(tokens, position, tgt_mask, src_mask, cache)  # (B, K, C)
         return model.logits(x)  # (B, K, V)
 
     return step

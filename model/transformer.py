@@ -104,31 +104,33 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        memory: Tensor,
+        memory: Tensor | None,
         tgt_mask: Tensor | None,
         src_mask: Tensor | None,
         cache: "LayerCache | None" = None,
     ) -> Tensor:
         """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
 
-        With a cache, which holds N tokens, those of x included, tgt_mask is (B, 1, T, N). None hides nothing.
+        With a cache, which knows the memory and N tokens, those of x included, tgt_mask is (B, 1, T, N). None hides
+        nothing.
         """
-        own, cross = (None, None) if cache is None else (cache.own, cache.cross)
-        x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=own))
-        x = self.residuals[1](x, lambda y: self.cross_attention(y, memory, src_mask, cross))
+        source = memory if cache is None else cache.source
+        x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=cache))
+        x = self.residuals[1](x, lambda y: self.cross_attention(y, source, src_mask))
         return self.residuals[2](x, self.feed_forward)
 
 
-class OwnCache:
-    """Keys and values of the target tokens so far."""
+class LayerCache:
+    """What a decoder layer remembers between two steps of a search: keys and values of source and target."""
 
-    def __init__(self) -> None:
-        self.room: Tensor | None = None  # (2, B, H, room, D) keys and values
+    def __init__(self, k: Tensor, v: Tensor) -> None:
+        """Args: keys and values of the source (B, H, S, D)."""
+        self.source = k.contiguous(), v.contiguous()  # or each step would copy them for its products
+        self.room: Tensor | None = None  # (2, B, H, room, D), of the target tokens so far
         self.length = 0  # how much of the room is filled
 
-    def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the projections of context (B, T, C); return all so far, (B, H, N, D) each."""
-        k, v = project(context)
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append keys and values (B, H, T, D) of target tokens; return all so far, (B, H, N, D) each."""
         start, self.length = self.length, self.length + k.size(2)
         if self.room is None or self.length > self.room.size(3):
             # Twice what is needed: what is remembered is then moved now and then, not at every step.
@@ -143,31 +145,10 @@ class OwnCache:
 
     def select(self, sentences: Tensor) -> None:
         """Keep the given sentences (B',), in that order."""
+        k, v = self.source
+        self.source = k.index_select(0, sentences), v.index_select(0, sentences)
         if self.room is not None:
             self.room = self.room.index_select(1, sentences)
-
-
-class CrossCache(OwnCache):
-    """Keys and values of the source, projected once for the whole search."""
-
-    def extend(self, project: Callable[[Tensor], tuple[Tensor, Tensor]], context: Tensor) -> tuple[Tensor, Tensor]:
-        """Project memory (B, S, C) at the first call; return (B, H, S, D) each."""
-        if self.room is None:
-            self.room = torch.stack(project(context))
-        k, v = self.room
-        return k, v
-
-
-class LayerCache:
-    """What one decoder layer remembers between two steps of a search."""
-
-    def __init__(self) -> None:
-        self.own, self.cross = OwnCache(), CrossCache()
-
-    def select(self, sentences: Tensor) -> None:
-        """Keep the given sentences (B',), in that order."""
-        self.own.select(sentences)
-        self.cross.select(sentences)
 
 
 class Transformer(nn.Module):
@@ -231,7 +212,6 @@ class Transformer(nn.Module):
         tokens: Tensor,
         position: int,
         tgt_mask: Tensor | None,
-        memory: Tensor,
         src_mask: Tensor | None,
         cache: list[LayerCache],
     ) -> Tensor:
@@ -245,12 +225,12 @@ class Transformer(nn.Module):
             position: of these tokens, from 0.
             tgt_mask: which of the N tokens in the cache, these K the last, each hypothesis is made of (B, 1, K, N);
                 None if of all.
-            memory, src_mask: what `encode` returned; None if nothing is padding.
+            src_mask: what `encode` returned; None if nothing is padding.
             cache: of each layer.
         """
         x = self.embed(tokens, position)
         for layer, layer_cache in zip(self.decoder, cache, strict=True):
-            x = layer(x, memory, tgt_mask, src_mask, layer_cache)
+            x = layer(x, None, tgt_mask, src_mask, layer_cache)
         return self.decoder_norm(x)
 
     def embed(self, tokens: Tensor, position: int | None = None) -> Tensor:
