@@ -74,45 +74,44 @@ def search(
     unfinished = torch.ones(n_sentences, dtype=torch.bool)
     history = torch.empty(n_sentences, 1, 0, dtype=torch.long)  # (B, K, length)
     log_probs = torch.zeros(n_sentences, 1, device=device)  # (B, K)
+    never = torch.tensor([PAD, BOS, UNK], device=device)  # part of a text
     logits = step(torch.full((n_sentences, 1), BOS, device=device), None)  # (B, 1, V)
     if beam_size >= logits.size(-1):
         raise UserError(f"beam_size {beam_size} must be smaller than the vocabulary of {logits.size(-1)} pieces")
 
     for length in range(1, int(max_lengths.max()) + 1):
-        n_tokens = logits.size(-1)
         last = max_lengths[sentences] == length  # (B,)
-        candidates = logits.float().log_softmax(dim=-1)  # (B, K, V)
-        candidates[..., [PAD, BOS, UNK]] = float("-inf")  # never part of a text
+        candidates = logits.float().log_softmax(dim=-1).index_fill_(-1, never, float("-inf"))  # (B, K, V)
         if last.any():
-            others = torch.arange(n_tokens, device=device) != EOS
+            others = torch.arange(logits.size(-1), device=device) != EOS
             candidates = candidates.masked_fill(last.to(device)[:, None, None] & others, float("-inf"))
         # Each hypothesis offers the end mark once, so 2 K candidates hold at least K that go on.
-        top, parents, tokens = largest_sums(log_probs, candidates, 2 * beam_size)  # (B, 2 K), best first
+        log_probs, parents, tokens = largest_sums(log_probs, candidates, 2 * beam_size)  # (B, 2 K), best first
         parents, tokens = parents.cpu(), tokens.cpu()
         ends = tokens == EOS
-
-        for row, rank in ends[:, :beam_size].nonzero().tolist():
-            log_prob, sentence = top[row, rank].item(), int(sentences[row])
-            if log_prob == float("-inf") or not unfinished[sentence]:
-                continue
-            ids = [*history[row, parents[row, rank]].tolist(), EOS]
-            score = log_prob / penalty(length, length_penalty)
-            finished[sentence].append(Hypothesis(ids, log_prob, score, cut=bool(last[row])))
-            unfinished[sentence] = len(finished[sentence]) < beam_size
-
-        unfinished[sentences[last]] = False
-        if not unfinished.any():
-            break
-        # Some rows of finished sentences stay, so that rows come in few numbers.
-        order = unfinished[sentences].logical_not().to(torch.uint8).argsort(stable=True)
-        alive = order[: few_sizes(int(unfinished.sum()))].sort().values  # (B',) rows that go on
-        going_on = ends[alive].to(torch.uint8).argsort(dim=1, stable=True)[:, :beam_size]  # (B', K) best first
-        parents = parents[alive].gather(1, going_on)
-        tokens = tokens[alive].gather(1, going_on)
-        log_probs = top[alive.to(device)].gather(1, going_on.to(device))
-        history = torch.cat((history[alive[:, None], parents], tokens.unsqueeze(-1)), dim=-1)
-        sentences = sentences[alive]
-        flat = parents + alive[:, None] * logits.size(1)  # (B', K) into the grid of the step before
+        if ends.any():
+            for row, rank in ends[:, :beam_size].nonzero().tolist():
+                log_prob, sentence = log_probs[row, rank].item(), int(sentences[row])
+                if log_prob == float("-inf") or not unfinished[sentence]:
+                    continue
+                ids = [*history[row, parents[row, rank]].tolist(), EOS]
+                score = log_prob / penalty(length, length_penalty)
+                finished[sentence].append(Hypothesis(ids, log_prob, score, cut=bool(last[row])))
+                unfinished[sentence] = len(finished[sentence]) < beam_size
+            unfinished[sentences[last]] = False
+            if not unfinished.any():
+                break
+            going_on = ends.to(torch.uint8).argsort(dim=1, stable=True)  # before what ends, best first
+            parents, tokens = parents.gather(1, going_on), tokens.gather(1, going_on)
+            log_probs = log_probs.gather(1, going_on.to(device))
+        parents, tokens, log_probs = (best[:, :beam_size] for best in (parents, tokens, log_probs))  # (B, K)
+        flat = parents + logits.size(1) * torch.arange(len(parents)).unsqueeze(1)  # into the grid of the step before
+        history = torch.cat((history.flatten(0, 1)[flat], tokens.unsqueeze(-1)), dim=-1)
+        n_rows = few_sizes(int(unfinished.sum()))
+        if n_rows < len(sentences):  # some rows of finished sentences stay, so that rows come in few numbers
+            alive = unfinished[sentences].to(torch.uint8).argsort(stable=True, descending=True)[:n_rows].sort().values
+            sentences, history, flat, tokens = sentences[alive], history[alive], flat[alive], tokens[alive]
+            log_probs = log_probs[alive.to(device)]
         logits = step(tokens.to(device), flat.to(device))
 
     return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]
