@@ -41,10 +41,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1, equation 1.
     """
-    # A GPU's fused call never stores the weights. On a CPU, sentences are short and the lines in the open are faster:
-    # up to three times for the single query of a search step, seven times for the backward pass.
+    # A GPU's fused call never stores the weights. On a CPU, sentences are short and the lines in the open are faster,
+    # up to seven times in the backward pass; only where one sentence is translated alone do they take longer to call.
     observer = _here.observer
-    if observer is None and q.device.type != "cpu":
+    alone = len(q) == 1 and not torch.is_grad_enabled()
+    if observer is None and (q.device.type != "cpu" or alone):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5  # (B, H, T, S)
     if mask is not None:
@@ -101,22 +102,25 @@ class MultiHeadAttention(nn.Module):
             What was gathered, mixed over the heads (B, T, C).
         """
         if context is None:
-            q, k, v = map(self._heads, linears(x, (self.w_q, self.w_k, self.w_v)))  # (B, H, T, D)
+            q, k, v = self._heads(x, self.w_q, self.w_k, self.w_v)  # (B, H, T, D)
             if cache is not None:
                 k, v = cache.extend(k, v)
         else:
-            q = self._heads(self.w_q(x))
+            (q,) = self._heads(x, self.w_q)
             k, v = self.keys_values(context) if isinstance(context, Tensor) else context
         heads = attention(q, k, v, mask)  # (B, H, T, D)
         return self.w_o(heads.transpose(1, 2).flatten(2))  # (B, T, C)
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """Project what is attended to: context (B, S, C) -> keys and values, (B, H, S, D) each."""
-        k, v = map(self._heads, linears(context, (self.w_k, self.w_v)))
+        k, v = self._heads(context, self.w_k, self.w_v)
         return k, v
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (B, T, C) -> (B, H, T, D)
+    def _heads(self, x: Tensor, *layers: Linear) -> list[Tensor]:
+        """x (B, T, C) -> what each layer makes of it, cut into heads (B, H, T, D)."""
+        # Somebody who looks may hold hooks in the layers, so they are called one by one.
+        made = linears(x, layers) if _here.observer is None else [layer(x) for layer in layers]
+        return [y.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for y in made]
 
 
 @contextmanager

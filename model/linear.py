@@ -11,13 +11,26 @@ from torch import Tensor, nn
 HAS_WIDE_VECTORS = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
+class Packed:
+    """A matrix laid out for oneDNN: by itself, and beside those that read the same, each when first needed."""
+
+    alone: Tensor | None = None
+    joint: tuple[Tensor, Tensor] | None = None  # weights and biases
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (..., C), weight (M, C), bias (M,) -> x weightᵀ + bias (..., M)."""
-    if not hasattr(weight, "packed") or torch.is_grad_enabled():
+    packed = getattr(weight, "packed", None)
+    if packed is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    if weight.packed is None:
-        weight.packed = torch.ops.mkldnn._reorder_linear_weight(weight)
-    return torch.ops.mkldnn._linear_pointwise.default(x, weight.packed, bias, "none", [], "")
+    if packed.alone is None:
+        packed.alone = torch.ops.mkldnn._reorder_linear_weight(weight)
+    return product(x, packed.alone, bias)
+
+
+def product(x: Tensor, laid_out: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply by a matrix that is laid out."""
+    return torch.ops.mkldnn._linear_pointwise.default(x, laid_out, bias, "none", [], "")
 
 
 class Linear(nn.Linear):
@@ -33,13 +46,13 @@ def linears(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
 
     One product of all their matrices, where they are packed: a call takes longer than a small product.
     """
-    weight = layers[0].weight
-    if not hasattr(weight, "packed") or torch.is_grad_enabled():
+    packed = getattr(layers[0].weight, "packed", None)
+    if packed is None or len(layers) == 1 or torch.is_grad_enabled():
         return [layer(x) for layer in layers]
-    if weight.joint is None:
-        weight.joint = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-        weight.joint[0].packed = None
-    return linear(x, *weight.joint).split([layer.out_features for layer in layers], dim=-1)
+    if packed.joint is None:
+        weights, biases = torch.cat([y.weight for y in layers]), torch.cat([y.bias for y in layers])
+        packed.joint = torch.ops.mkldnn._reorder_linear_weight(weights), biases
+    return product(x, *packed.joint).split([layer.out_features for layer in layers], dim=-1)
 
 
 def pack(model: nn.Module) -> None:
@@ -52,4 +65,4 @@ def pack(model: nn.Module) -> None:
     if HAS_WIDE_VECTORS:
         for weight in model.parameters():
             if weight.ndim == 2 and weight.device.type == "cpu":
-                weight.packed = weight.joint = None  # type: ignore[attr-defined]
+                weight.packed = Packed()  # type: ignore[attr-defined]

@@ -1,13 +1,14 @@
 """Beam search over a step closure: it knows neither networks nor words."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from errors import UserError
+from model.attention import MultiHeadAttention
 from model.transformer import BOS, EOS, PAD, UNK, LayerCache, Transformer
 
 # Of 0.6, 1.0, 1.4 and 1.8 the best on the mean of three validations: Multi30k (BLEU 47.0 by 0.6, 48.1 by 1.8 after ten
@@ -159,7 +160,8 @@ def translation_step(model: Transformer, src: Tensor) -> Step:
     """
     memory, padding = model.encode(src)
     src_mask = None if padding.all() else padding  # sentences of one length have none
-    cache = [LayerCache(*layer.cross_attention.keys_values(memory)) for layer in model.decoder]
+    attentions = [cast(MultiHeadAttention, layer.cross_attention) for layer in model.decoder]
+    cache = [LayerCache(*attention.keys_values(memory)) for attention in attentions]
     past = torch.empty(len(src), 1, 0, dtype=torch.bool, device=src.device)  # (B, K, N) of which tokens each is made
     position = -1
 

@@ -215,6 +215,23 @@ def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, mon
         layer(x)  # the packed product has no gradient
 
 
+@pytest.mark.skipif(not products.HAS_WIDE_VECTORS, reason="this processor multiplies as fast without packing")
+def test_packed_layers_that_read_the_same_are_one_product() -> None:
+    layers = [products.Linear(64, rows) for rows in (48, 96, 48)]
+    for layer in layers:
+        torch.nn.init.normal_(layer.bias)
+        products.pack(layer)
+    x = torch.randn(3, 5, 64)
+    apart = products.linears(x, layers)  # with gradients
+    assert all(y.requires_grad for y in apart)
+    called = []
+    layers[1].register_forward_hook(lambda *_: called.append(1))
+    with torch.no_grad():
+        torch.testing.assert_close(products.linears(x, layers), apart, atol=1e-5, rtol=1e-5)
+        assert not called
+        torch.testing.assert_close(products.linears(x, layers[:1]), apart[:1], atol=1e-5, rtol=1e-5)
+
+
 # --- loss and optimizer
 
 
