@@ -22,13 +22,15 @@ from convert import convert
 from data import Tokenizer
 from errors import UserError, one_sentence
 from evaluate import lines_of
+from model import Transformer
 from translate import Translator
 
 ROOT = Path(__file__).parent.parent
 Translate = Callable[[Sequence[str]], list[str]]
 OURS = "this project"
 TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
-PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours
+PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours, and Hugging Face's
+HF_TOKENS = (1024, 2048, 4096, 8192)  # batches worth a try
 # CTranslate2's; a processor or GPU has some of them.
 COMPUTE_TYPES = ("float32", "int8", "int8_float32", "float16", "bfloat16", "int8_float16")
 WITHIN = 0.2  # of the float32 BLEU: what counts as the same quality
@@ -126,6 +128,16 @@ def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int,
     return Contestant(name, precision, translate, tokenizer)
 
 
+def hugging_face(network: Transformer, precision: str, size: int, beam_size: int, tokenizer: Tokenizer) -> Contestant:
+    """Load our weights in Hugging Face's M2M100, to be given so many source tokens at once."""
+    peer = m2m100(network).to(getattr(torch, precision))
+
+    def translate(texts: Sequence[str]) -> list[str]:
+        return generate(peer, tokenizer, texts, beam_size, PEERS_LENGTH_PENALTY, size)
+
+    return Contestant(f"HF M2M100, {size} tokens", precision, translate, tokenizer)
+
+
 def fastest(contestants: Sequence[Contestant], work: Callable[[Contestant], object]) -> Contestant:
     """Choose by the best of three short trials of some work."""
     seconds = dict.fromkeys(contestants, float("inf"))
@@ -164,13 +176,11 @@ def compare(
             ]
             theirs.append(fastest(tries, translate_trial))
     float32, low = theirs[0], fastest(theirs, translate_trial)
-    peer = m2m100(network)
-
-    def translate(texts: Sequence[str]) -> list[str]:
-        return generate(peer, tokenizer, texts, beam_size, PEERS_LENGTH_PENALTY, batch_tokens=2048)
-
-    hf = Contestant("HF M2M100", "float32", translate, tokenizer)
-    everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, hf]))}
+    hf = [
+        fastest([hugging_face(network, precision, size, beam_size, tokenizer) for size in HF_TOKENS], translate_trial)
+        for precision in PRECISIONS.values()
+    ]
+    everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, *hf]))}
     names = {contestant: name for name, contestant in everybody.items()}
     turns = take_turns({name: partial(c.work, sources) for name, c in everybody.items()}, rounds)
 
@@ -182,7 +192,8 @@ def compare(
     return rows, {
         f"{task}/ctranslate2_float32": ratio(turns[names[mine[0]]], turns[names[float32]]),
         f"{task}/ctranslate2_fastest": ratio(turns[names[best]], turns[names[low]]),
-        f"{task}/hf": ratio(turns[names[mine[0]]], turns[names[hf]]),
+        f"{task}/hf": ratio(turns[names[mine[0]]], turns[names[hf[0]]]),
+        f"{task}/hf_bfloat16": ratio(turns[names[best]], turns[names[hf[1]]]),
     }
 
 
