@@ -41,11 +41,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.1, equation 1.
     """
-    # A GPU's fused call never stores the weights. On a CPU, sentences are short and the lines in the open are faster,
-    # up to seven times in the backward pass; only where one sentence is translated alone do they take longer to call.
+    # A GPU's fused call never stores the weights. On a CPU, sentences are short and the lines in the open are faster:
+    # up to seven times in the backward pass.
     observer = _here.observer
-    alone = len(q) == 1 and not torch.is_grad_enabled()
-    if observer is None and (q.device.type != "cpu" or alone):
+    if observer is None and q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     scores = q @ k.transpose(-2, -1) / q.size(-1) ** 0.5  # (B, H, T, S)
     if mask is not None:
