@@ -1,6 +1,8 @@
 """The product of a layer, by whichever of PyTorch's two libraries is faster for it."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +14,19 @@ HAS_WIDE_VECTORS = torch.backends.mkldnn.is_available() and torch.backends.cpu.g
 
 
 class Packed:
-    """A matrix laid out for oneDNN: by itself, and beside those that read the same, each when first needed."""
+    """A matrix laid out for oneDNN: by itself (1), and beside others that read the same (their number)."""
 
-    alone: Tensor | None = None
-    joint: tuple[Tensor, Tensor] | None = None  # weights and biases
+    def __init__(self) -> None:
+        self.layouts: dict[int, Any] = {}
+        self.turn = threading.Lock()
+
+    def get(self, n: int, lay_out: Callable[[], Any]) -> Any:
+        """Return a layout, made when it is first needed."""
+        if n not in self.layouts:
+            with self.turn:  # several threads search with the same model
+                if n not in self.layouts:
+                    self.layouts[n] = lay_out()
+        return self.layouts[n]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -23,14 +34,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     packed = getattr(weight, "packed", None)
     if packed is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    if packed.alone is None:
-        packed.alone = torch.ops.mkldnn._reorder_linear_weight(weight)
-    return product(x, packed.alone, bias)
-
-
-def product(x: Tensor, laid_out: Tensor, bias: Tensor | None) -> Tensor:
-    """Multiply by a matrix that is laid out."""
-    return torch.ops.mkldnn._linear_pointwise.default(x, laid_out, bias, "none", [], "")
+    return _product(x, packed.get(1, lambda: _lay_out(weight)), bias)
 
 
 class Linear(nn.Linear):
@@ -49,10 +53,19 @@ def linears(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
     packed = getattr(layers[0].weight, "packed", None)
     if packed is None or len(layers) == 1 or torch.is_grad_enabled():
         return [layer(x) for layer in layers]
-    if packed.joint is None:
-        weights, biases = torch.cat([y.weight for y in layers]), torch.cat([y.bias for y in layers])
-        packed.joint = torch.ops.mkldnn._reorder_linear_weight(weights), biases
-    return product(x, *packed.joint).split([layer.out_features for layer in layers], dim=-1)
+
+    def lay_out() -> tuple[Tensor, Tensor]:
+        return _lay_out(torch.cat([layer.weight for layer in layers])), torch.cat([layer.bias for layer in layers])
+
+    return _product(x, *packed.get(len(layers), lay_out)).split([layer.out_features for layer in layers], dim=-1)
+
+
+def _lay_out(weight: Tensor) -> Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(weight)
+
+
+def _product(x: Tensor, laid_out: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise.default(x, laid_out, bias, "none", [], "")
 
 
 def pack(model: nn.Module) -> None:
