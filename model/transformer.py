@@ -104,19 +104,18 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        memory: Tensor | None,
+        memory: Tensor | tuple[Tensor, Tensor],
         tgt_mask: Tensor | None,
         src_mask: Tensor | None,
         cache: "LayerCache | None" = None,
     ) -> Tensor:
         """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
 
-        With a cache, which knows the memory and N tokens, those of x included, tgt_mask is (B, 1, T, N). None hides
-        nothing.
+        The memory may be given as the keys and values that cross-attention makes of it. With a cache, which holds N
+        tokens, those of x included, tgt_mask is (B, 1, T, N). None hides nothing.
         """
-        source = memory if cache is None else cache.source
         x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=cache))
-        x = self.residuals[1](x, lambda y: self.cross_attention(y, source, src_mask))
+        x = self.residuals[1](x, lambda y: self.cross_attention(y, memory, src_mask))
         return self.residuals[2](x, self.feed_forward)
 
 
@@ -230,7 +229,7 @@ class Transformer(nn.Module):
         """
         x = self.embed(tokens, position)
         for layer, layer_cache in zip(self.decoder, cache, strict=True):
-            x = layer(x, None, tgt_mask, src_mask, layer_cache)
+            x = layer(x, layer_cache.source, tgt_mask, src_mask, layer_cache)
         return self.decoder_norm(x)
 
     def embed(self, tokens: Tensor, position: int | None = None) -> Tensor:
