@@ -22,7 +22,6 @@ from convert import convert
 from data import Tokenizer
 from errors import UserError, one_sentence
 from evaluate import lines_of
-from model import Transformer
 from translate import Translator
 
 ROOT = Path(__file__).parent.parent
@@ -128,9 +127,8 @@ def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int,
     return Contestant(name, precision, translate, tokenizer)
 
 
-def hugging_face(network: Transformer, precision: str, size: int, beam_size: int, tokenizer: Tokenizer) -> Contestant:
-    """Load our weights in Hugging Face's M2M100, to be given so many source tokens at once."""
-    peer = m2m100(network).to(getattr(torch, precision))
+def hugging_face(peer: Any, precision: str, size: int, beam_size: int, tokenizer: Tokenizer) -> Contestant:
+    """Give Hugging Face's M2M100, which holds our weights, so many source tokens at once."""
 
     def translate(texts: Sequence[str]) -> list[str]:
         return generate(peer, tokenizer, texts, beam_size, PEERS_LENGTH_PENALTY, size)
@@ -176,10 +174,11 @@ def compare(
             ]
             theirs.append(fastest(tries, translate_trial))
     float32, low = theirs[0], fastest(theirs, translate_trial)
-    hf = [
-        fastest([hugging_face(network, precision, size, beam_size, tokenizer) for size in HF_TOKENS], translate_trial)
-        for precision in PRECISIONS.values()
-    ]
+    hf = []
+    for precision in PRECISIONS.values():
+        peer = m2m100(network).to(getattr(torch, precision))
+        tries = [hugging_face(peer, precision, size, beam_size, tokenizer) for size in HF_TOKENS]
+        hf.append(fastest(tries, translate_trial))
     everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, *hf]))}
     names = {contestant: name for name, contestant in everybody.items()}
     turns = take_turns({name: partial(c.work, sources) for name, c in everybody.items()}, rounds)
