@@ -136,7 +136,7 @@ class Translator:
         self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 256, length_penalty: float = LENGTH_PENALTY
     ) -> list[str]:
         """Translate lines of text: one string back for each, in order; a blank line stays blank."""
-        sentences = self.search(texts, beam_size, batch_size, length_penalty)
+        sentences = self.search(texts, beam_size, batch_size, length_penalty, scored=False)
         return [translations[0].text for translations in self.join(sentences, len(texts))]
 
     def search(
@@ -146,6 +146,7 @@ class Translator:
         batch_size: int = 256,
         length_penalty: float = LENGTH_PENALTY,
         first_line: int = 1,
+        scored: bool = True,
     ) -> list[Sentence]:
         """Find the best translations of every sentence in lines of text; what is cut is said on stderr.
 
@@ -155,6 +156,7 @@ class Translator:
             batch_size: most sentences translated at once.
             length_penalty: alpha of `model.search.penalty`.
             first_line: number of the first line, for warnings.
+            scored: whether probabilities are wanted, without which a greedy search is faster.
 
         Returns:
             The sentences in the order of the text.
@@ -170,7 +172,8 @@ class Translator:
         order = sorted(range(len(segments)), key=lambda i: -len(segments[i][1]))
         lengths = [len(segments[i][1]) for i in order]
         batches = [order[start:stop] for start, stop in self.batches(lengths, beam_size, batch_size)]
-        found = self._in_parallel([[segments[i][1] for i in rows] for rows in batches], beam_size, length_penalty)
+        sources = [[segments[i][1] for i in rows] for rows in batches]
+        found = self._in_parallel(sources, beam_size, length_penalty, scored)
         for rows, translations in zip(batches, found, strict=True):
             for i, hypotheses in zip(rows, translations, strict=True):
                 line, ids = segments[i]
@@ -198,7 +201,7 @@ class Translator:
             start += size
 
     def _in_parallel(
-        self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float
+        self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float, scored: bool
     ) -> Iterable[list[list[Hypothesis]]]:
         """Search batches of source ids, as many at a time as there are workers."""
         idle: SimpleQueue[Transformer] = SimpleQueue()
@@ -209,7 +212,7 @@ class Translator:
             worker = idle.get()
             try:
                 src = pad(batch).to(worker.embedding.weight.device)
-                return search_translations(worker, src, beam_size, length_penalty)
+                return search_translations(worker, src, beam_size, length_penalty, scored)
             finally:
                 idle.put(worker)
 
@@ -367,7 +370,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = bar.add_task("translating", total=total, completed=done)
         while batch := list(islice(lines, window)):
             sentences = translator.search(
-                batch, flags.beam_size, flags.batch_size, flags.length_penalty, first_line=done + 1
+                batch,
+                flags.beam_size,
+                flags.batch_size,
+                flags.length_penalty,
+                first_line=done + 1,
+                scored=flags.format == "jsonl",
             )
             for translations in translator.join(sentences, len(batch), flags.n_best):
                 if flags.format == "jsonl":

@@ -186,7 +186,7 @@ class TranslationModule(L.LightningModule):
         if not len(batch.rows):
             return
         shares = self.deal(batch)
-        searches = [partial(search_translations, self.model, share.src) for share in shares]
+        searches = [partial(search_translations, self.model, share.src, scored=False) for share in shares]
         for share, found in zip(shares, side_by_side(searches, len(shares)), strict=True):
             for row, hypotheses in zip(share.rows.tolist(), found, strict=True):
                 self.hypotheses[row] = hypotheses[0].tokens

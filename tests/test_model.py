@@ -348,9 +348,10 @@ def test_scores_equal_one_forced_pass(beam_size: int) -> None:
             assert h.tokens[-1] == EOS and EOS not in h.tokens[:-1] and len(h.tokens) <= 15
 
 
-def test_a_beam_of_one_is_greedy_and_the_cache_changes_nothing() -> None:
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_beam_of_one_is_greedy_and_the_cache_changes_nothing(scored: bool) -> None:
     model, src = eager(), sentences(6, 6)
-    found = search(translation_step(model, src), torch.full((6,), 12), 1)
+    found = search(translation_step(model, src), torch.full((6,), 12), 1, scored=scored)
     for row, hypotheses in zip(src, found, strict=True):
         tokens: list[int] = []
         while len(tokens) < 11 and (not tokens or tokens[-1] != EOS):
@@ -359,6 +360,7 @@ def test_a_beam_of_one_is_greedy_and_the_cache_changes_nothing() -> None:
             tokens.append(int(logits.argmax()))
         assert hypotheses[0].tokens == (tokens if tokens[-1] == EOS else [*tokens, EOS])
         assert hypotheses[0].cut == (tokens[-1] != EOS)
+        assert math.isfinite(hypotheses[0].log_prob) == math.isfinite(hypotheses[0].score) == scored
 
 
 def test_a_wide_beam_finds_the_most_probable_sequence() -> None:
