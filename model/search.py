@@ -166,31 +166,28 @@ def largest_sums(log_probs: Tensor, candidates: Tensor, n: int) -> tuple[Tensor,
 def translation_step(model: Transformer, src: Tensor) -> Step:
     """Bind a model and a batch of source ids (B, S) to the closure that `search` asks for.
 
-    The source is read once; caches hold the keys and values of everything written so far. They are never reordered:
-    each hypothesis sees, by a mask, those of the tokens that it is made of.
+    The source is read once; caches hold the keys and values of everything written so far.
     """
     memory, padding = model.encode(src)
     src_mask = None if padding.all() else padding  # sentences of one length have none
     attentions = [cast(MultiHeadAttention, layer.cross_attention) for layer in model.decoder]
     cache = [LayerCache(*attention.keys_values(memory)) for attention in attentions]
-    past = torch.empty(len(src), 1, 0, dtype=torch.bool, device=src.device)  # (B, K, N) of which tokens each is made
-    position = -1
+    n_sentences, n_hypotheses, position = len(src), 1, -1
 
     def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
-        nonlocal src_mask, past, position
-        if parents is not None:
-            if len(parents) < len(past):  # some sentences are finished
-                sentences = parents[:, 0] // past.size(1)
-                src_mask = None if src_mask is None else src_mask[sentences]
-                for layer in cache:
-                    layer.select(sentences)
-            past = past.flatten(0, 1)[parents]
-        itself = torch.eye(tokens.size(1), dtype=torch.bool, device=src.device).expand(len(tokens), -1, -1)
-        past = torch.cat((past, itself), dim=2)
+        nonlocal src_mask, n_sentences, n_hypotheses, position
+        if parents is not None and len(parents) < n_sentences:  # some sentences are finished
+            sentences = parents[:, 0] // n_hypotheses
+            src_mask = None if src_mask is None else src_mask[sentences]
+            for layer in cache:
+                layer.select(sentences)
+        unmoved = tokens.shape == (n_sentences, 1)  # the one hypothesis of each sentence
+        for layer in cache:
+            layer.parents = None if parents is None or unmoved else parents.flatten()
+        n_sentences, n_hypotheses = tokens.shape
         position += 1
-        tgt_mask = past[:, None] if tokens.size(1) > 1 else None  # (B, 1, K, N); one alone is made of all
-        x = model.decode_next(tokens, position, tgt_mask, src_mask, cache)  # (B, K, C)
-        return model.logits(x)  # (B, K, V)
+        x = model.decode_next(tokens.reshape(-1, 1), position, src_mask, cache)  # (B·K, 1, C)
+        return model.logits(x).view(n_sentences, n_hypotheses, -1)  # (B, K, V)
 
     return step
 

@@ -111,11 +111,17 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
 
-        The memory may be given as the keys and values that cross-attention makes of it. With a cache, which holds N
-        tokens, those of x included, tgt_mask is (B, 1, T, N). None hides nothing.
+        The memory may be given as the keys and values that cross-attention makes of it, and x as several hypotheses of
+        each sentence (B·K, T, C), which continue what a cache holds. A mask of None hides nothing.
         """
+
+        def ask(y: Tensor) -> Tensor:
+            n_sentences = len(memory if isinstance(memory, Tensor) else memory[0])
+            together = y.reshape(n_sentences, -1, y.size(-1))  # hypotheses of a sentence share its keys
+            return self.cross_attention(together, memory, src_mask).view_as(y)
+
         x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=cache))
-        x = self.residuals[1](x, lambda y: self.cross_attention(y, memory, src_mask))
+        x = self.residuals[1](x, ask)
         return self.residuals[2](x, self.feed_forward)
 
 
@@ -125,29 +131,29 @@ class LayerCache:
     def __init__(self, k: Tensor, v: Tensor) -> None:
         """Args: keys and values of the source (B, H, S, D)."""
         self.source = k.contiguous(), v.contiguous()  # or each step would copy them for its products
-        self.room: Tensor | None = None  # (2, B, H, room, D), of the target tokens so far
-        self.length = 0  # how much of the room is filled
+        self.target = k[:, :, :0], v[:, :, :0]  # (B·K, H, N, D) each, of the tokens so far
+        self.parents: Tensor | None = None  # (B·K,) rows of these that the next tokens continue; None: each its own
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values (B, H, T, D) of target tokens; return all so far, (B, H, N, D) each."""
-        start, self.length = self.length, self.length + k.size(2)
-        if self.room is None or self.length > self.room.size(3):
-            # Twice what is needed: what is remembered is then moved now and then, not at every step.
-            room = k.new_empty(2, *k.shape[:2], 2 * self.length, k.size(3))
-            if self.room is not None:
-                room[..., :start, :] = self.room[..., :start, :]
-            self.room = room
-        self.room[0, :, :, start : self.length] = k
-        self.room[1, :, :, start : self.length] = v
-        k, v = self.room[..., : self.length, :]
-        return k, v
+        """Append keys and values (B·K, H, T, D) of target tokens to their parents'; return all, (B·K, H, N, D) each."""
+        self.target = self._append(self.target[0], k), self._append(self.target[1], v)
+        return self.target
+
+    def _append(self, past: Tensor, new: Tensor) -> Tensor:
+        # All is copied: where room was left for more tokens, an attention took two to three times as long.
+        if self.parents is None:
+            return torch.cat((past, new), dim=2)
+        n_rows, n_heads, n_new, width = new.shape
+        start = past.size(2)
+        both = new.new_empty(n_rows, n_heads, start + n_new, width)
+        torch.index_select(past, 0, self.parents, out=both[:, :, :start])  # moved and copied in one go
+        both[:, :, start:] = new
+        return both
 
     def select(self, sentences: Tensor) -> None:
-        """Keep the given sentences (B',), in that order."""
+        """Keep the sources of the given sentences (B',), in that order."""
         k, v = self.source
         self.source = k.index_select(0, sentences), v.index_select(0, sentences)
-        if self.room is not None:
-            self.room = self.room.index_select(1, sentences)
 
 
 class Transformer(nn.Module):
@@ -206,30 +212,18 @@ class Transformer(nn.Module):
             x = layer(x, memory, tgt_mask, src_mask)
         return self.decoder_norm(x)
 
-    def decode_next(
-        self,
-        tokens: Tensor,
-        position: int,
-        tgt_mask: Tensor | None,
-        src_mask: Tensor | None,
-        cache: list[LayerCache],
-    ) -> Tensor:
-        """Go one token further in K hypotheses of each sentence -> what each knows now (B, K, C).
-
-        The hypotheses of a sentence are queries side by side: they share the keys and values of the source, and those
-        of all tokens that any of them was made of, in which each sees its own past.
+    def decode_next(self, tokens: Tensor, position: int, src_mask: Tensor | None, cache: list[LayerCache]) -> Tensor:
+        """Go one token further in each hypothesis -> what each knows now (B·K, 1, C).
 
         Args:
-            tokens: ids, one for each hypothesis (B, K).
+            tokens: ids (B·K, 1): K hypotheses of each sentence.
             position: of these tokens, from 0.
-            tgt_mask: which of the N tokens in the cache, these K the last, each hypothesis is made of (B, 1, K, N);
-                None if of all.
             src_mask: what `encode` returned; None if nothing is padding.
             cache: of each layer.
         """
         x = self.embed(tokens, position)
         for layer, layer_cache in zip(self.decoder, cache, strict=True):
-            x = layer(x, layer_cache.source, tgt_mask, src_mask, layer_cache)
+            x = layer(x, layer_cache.source, None, src_mask, layer_cache)
         return self.decoder_norm(x)
 
     def embed(self, tokens: Tensor, position: int | None = None) -> Tensor:

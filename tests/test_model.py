@@ -363,6 +363,13 @@ def test_a_beam_of_one_is_greedy_and_the_cache_changes_nothing(scored: bool) -> 
         assert math.isfinite(hypotheses[0].log_prob) == math.isfinite(hypotheses[0].score) == scored
 
 
+def test_a_greedy_search_without_probabilities_adds_no_logits_up() -> None:
+    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:  # three of these would be infinite
+        return torch.zeros(*tokens.shape, V).index_fill_(-1, torch.tensor([7]), 2e38)
+
+    assert search(step, torch.tensor([6]), 1, scored=False)[0][0].tokens == [7, 7, 7, 7, 7, EOS]
+
+
 def test_a_wide_beam_finds_the_most_probable_sequence() -> None:
     # A model of three words whose greedy path is a trap: what follows the best first word is improbable.
     first = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.5, 0.4, 0.1]).log()
