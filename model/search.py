@@ -18,8 +18,8 @@ CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few ve
 
 # (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
 # grid (B, K) of the step before: they say which hypothesis each one continues, and, by what they leave out, which
-# sentences nobody asks for any more. It is None in the first call, where K is 1; in all others K is the same. What is
-# returned may be written into.
+# sentences nobody asks for any more; sentences keep their order. It is None in the first call, where K is 1; in all
+# others K is the same. What is returned may be written into.
 Step = Callable[[Tensor, Tensor | None], Tensor]
 
 
