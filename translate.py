@@ -7,10 +7,8 @@ import pickle
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +20,7 @@ from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer
-from model.cores import side_by_side, workers
+from model.crew import Crew
 from model.linear import pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, search_translations
@@ -49,6 +47,14 @@ class Translation(NamedTuple):
     text: str
     log_prob: float
     score: float
+
+
+def search_batch(
+    model: Transformer, batch: Sequence[Sequence[int]], beam_size: int, length_penalty: float, scored: bool
+) -> list[list[Hypothesis]]:
+    """Search the translations of source ids."""
+    src = pad(batch).to(model.embedding.weight.device)
+    return search_translations(model, src, beam_size, length_penalty, scored)
 
 
 class Translator:
@@ -79,10 +85,14 @@ class Translator:
         # Attention is looked at in float32, whatever the search runs in.
         searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
         pack(searched)
-        if self.device.type == "cpu":
-            self.workers = [searched] * workers()
+        on_cpu = self.device.type == "cpu"
+        if on_cpu:
+            models = [searched] * torch.get_num_threads()
         else:
-            self.workers = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
+            models = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
+        self.crew: Crew[Transformer, Sequence[Sequence[int]], list[list[Hypothesis]]] = Crew(
+            search_batch, models, copied=on_cpu
+        )
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence
@@ -173,7 +183,7 @@ class Translator:
         lengths = [len(segments[i][1]) for i in order]
         batches = [order[start:stop] for start, stop in self.batches(lengths, beam_size, batch_size)]
         sources = [[segments[i][1] for i in rows] for rows in batches]
-        found = self._in_parallel(sources, beam_size, length_penalty, scored)
+        found = self.crew.map(sources, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
         for rows, translations in zip(batches, found, strict=True):
             for i, hypotheses in zip(rows, translations, strict=True):
                 line, ids = segments[i]
@@ -188,35 +198,17 @@ class Translator:
 
         The last batches are equal, so that no worker waits long for the others.
         """
-        start = 0
+        start, n_workers = 0, len(self.crew.tools)
         while left := len(lengths) - start:
             size = most
             if self.device.type == "cpu":
                 size = max(1, min(most, BATCH_PIECES // lengths[start], BATCH_HYPOTHESES // beam_size))
-            if left <= size * len(self.workers):
-                n = max(-(-left // size), min(len(self.workers), round(left / SHARE)))
+            if left <= size * n_workers:
+                n = max(-(-left // size), min(n_workers, round(left / SHARE)))
                 yield from pairwise(start + left * i // n for i in range(n + 1))
                 return
             yield start, start + size
             start += size
-
-    def _in_parallel(
-        self, batches: Sequence[Sequence[Sequence[int]]], beam_size: int, length_penalty: float, scored: bool
-    ) -> Iterable[list[list[Hypothesis]]]:
-        """Search batches of source ids, as many at a time as there are workers."""
-        idle: SimpleQueue[Transformer] = SimpleQueue()
-        for worker in self.workers:
-            idle.put(worker)
-
-        def work(batch: Sequence[Sequence[int]]) -> list[list[Hypothesis]]:
-            worker = idle.get()
-            try:
-                src = pad(batch).to(worker.embedding.weight.device)
-                return search_translations(worker, src, beam_size, length_penalty, scored)
-            finally:
-                idle.put(worker)
-
-        return side_by_side([partial(work, batch) for batch in batches], len(self.workers))
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Put sentences back into lines: the i-th translation of a line joins the i-th of each of its sentences.
@@ -366,7 +358,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         next(islice(lines, done - 1, done), None)  # passes over them
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     out = part.open("a" if done else "w", encoding="utf-8", newline="\n") if part else sys.stdout
-    with Progress(console=Console(stderr=True), transient=True, disable=total <= WINDOW) as bar:
+    # A bar that refreshes itself is one more thread, beside which a `Crew` makes no copies.
+    console, short = Console(stderr=True), total <= WINDOW
+    with Progress(console=console, transient=True, auto_refresh=False, disable=short) as bar:
         task = bar.add_task("translating", total=total, completed=done)
         while batch := list(islice(lines, window)):
             sentences = translator.search(
@@ -387,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 reading = translator.alignment or usual_reading(len(translator.model.decoder))
                 export(named_maps(translator, sentences, done + 1, flags.n_best), flags.attention, reading)
             done += len(batch)
-            bar.update(task, completed=done)
+            bar.update(task, completed=done, refresh=True)
     if part:
         out.close()
         part.replace(flags.output)

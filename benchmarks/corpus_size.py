@@ -2,14 +2,13 @@
 
 Writes generated pairs to the disk and trains on them twice, each time in a new process: the first start cleans and
 cuts the text into an empty cache, the second finds it there. A third start streams. Memory is that of the process and
-its children together, pages that they share counted once, read from /proc (Linux) five times a second: `peak` is what
+its children together, pages that they share counted once, read from /proc (Linux) ten times a second: `peak` is what
 nobody else can use, `mapped` adds pages of the cache's files, which the system takes back when it needs them.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.memory import peak_of
 from data.module import TranslationData
 from data.phrasebook import Grammar
 from model.module import TranslationModule
@@ -78,38 +78,13 @@ def train(folder: Path, steps: int, streaming: bool) -> None:
     trainer.fit(model, data)
 
 
-def memory(pid: int) -> tuple[int, int]:
-    """Return the bytes that a process and its descendants hold: alone, and with pages of mapped files."""
-    own = whole = 0
-    try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            name, *value = line.split()
-            own += 1024 * int(value[0]) if name == "Pss_Anon:" else 0
-            whole += 1024 * int(value[0]) if name == "Pss:" else 0
-        children = [
-            int(c) for task in Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()
-        ]
-    except (FileNotFoundError, ProcessLookupError):  # it has ended
-        return 0, 0
-    below = [memory(child) for child in children]
-    return own + sum(a for a, _ in below), whole + sum(b for _, b in below)
-
-
 def measure(folder: Path, cache: Path, steps: int, flags: list[str]) -> dict[str, float]:
     """Train in a process of its own and watch it."""
     command = [sys.executable, "-m", "benchmarks.corpus_size", "--train", str(folder), "--steps", str(steps), *flags]
     began = time.time()
     environment = os.environ | {"HF_DATASETS_CACHE": str(cache)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    peak = mapped = 0
-    while process.poll() is None:
-        own, whole = memory(process.pid)
-        peak, mapped = max(peak, own), max(mapped, whole)
-        time.sleep(0.2)
-    out = process.stdout.read() if process.stdout else ""
-    if process.returncode:
-        raise SystemExit(f"training on {folder} failed with exit code {process.returncode}")
-    return {"peak_mb": peak / 1e6, "mapped_mb": mapped / 1e6, "seconds_to_first_step": float(out.split()[0]) - began}
+    own, whole, printed = peak_of(command, env=environment, cwd=ROOT)
+    return {"peak_mb": own / 1e6, "mapped_mb": whole / 1e6, "seconds_to_first_step": float(printed.split()[0]) - began}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import lightning as L
 from matplotlib.figure import Figure
 
+from benchmarks.memory import held
 from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import one_sentence
@@ -20,9 +22,8 @@ from translate import Translator, newest_checkpoint, read_lines
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
+    """Bytes of memory that this process and its copies hold now."""
+    return sum(held(os.getpid()))
 
 
 class Watch(L.Callback):

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 from benchmarks.ctranslate import CTranslate, Settings
 from benchmarks.huggingface import PEERS_LENGTH_PENALTY, generate, m2m100
 from benchmarks.machine import device, forward_flops, now, ratio, report, row, take_turns
+from benchmarks.memory import peak_of
 from convert import convert
 from data import Tokenizer
 from errors import UserError, one_sentence
@@ -225,9 +226,9 @@ def cost(network: Any, tokenizer: Tokenizer, sources: Sequence[str], targets: Se
 
 
 def peak_memory(system: str, model: Path, file: Path) -> int:
-    """Measure the peak, in MB, of a process of its own that translates a file with beam 4 in float32."""
+    """Measure the peak, in MB, of a program that translates a file with beam 4 in float32."""
     command = [sys.executable, "-m", "benchmarks.memory", system, str(model.resolve()), str(file.resolve()), "4"]
-    return int(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    return peak_of(command, cwd=ROOT)[1] // 10**6
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import random
 import re
 import shlex
 import shutil
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,8 @@ import evaluate
 import train
 import translate
 from errors import UserError, one_sentence
-from model import Hypothesis
 from model.checkpoints import saved_step
-from model.search import search_translations
+from model.crew import Crew
 from translate import Translator
 
 Captured = pytest.CaptureFixture[str]
@@ -185,7 +183,7 @@ def test_neighbours_and_batches_do_not_change_a_translation(translator: Translat
 def test_batches_hold_every_sentence_once_and_the_last_are_equal(
     translator: Translator, n: int, most: int, beam_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translator, "workers", [translator.model] * 2)
+    monkeypatch.setattr(translator.crew, "tools", [translator.model] * 2)
     lengths = sorted((i % 50 + 1 for i in range(n)), reverse=True)
     batches = list(translator.batches(lengths, beam_size, most))
     assert [i for start, stop in batches for i in range(start, stop)] == list(range(n))
@@ -232,20 +230,12 @@ def test_workers_share_the_lines_and_keep_their_order(
     translator: Translator, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = (corpus / "train.fr").read_text().splitlines()[:200]
-    monkeypatch.setattr(translator, "workers", [translator.model])
-    alone = translator.translate(lines, batch_size=10)
-    names = set()
-
-    def noted(*arguments: object) -> list[list[Hypothesis]]:
-        names.add(threading.current_thread().name)
-        return search_translations(*arguments)
-
-    monkeypatch.setattr(translate, "search_translations", noted)
-    monkeypatch.setattr(translator, "workers", [translator.model, copy.deepcopy(translator.model)])
-    threads = torch.get_num_threads()
-    assert translator.translate(lines, batch_size=10) == alone
-    assert len(names) == 2
-    assert torch.get_num_threads() == threads
+    translations = []
+    for n_workers, copied in ((1, False), (2, False), (2, True)):
+        models = [translator.model, copy.deepcopy(translator.model)][:n_workers]
+        monkeypatch.setattr(translator, "crew", Crew(translate.search_batch, models, copied))
+        translations.append(translator.translate(lines, batch_size=10))
+    assert translations == [translations[0]] * 3
 
 
 @pytest.mark.parametrize(

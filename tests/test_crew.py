@@ -1,0 +1,194 @@
+"""Claims about workers: they do every job once, whoever does it, and none outlives its owner."""
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from errors import UserError
+from model.crew import Crew
+
+SCRIPT = """
+import os, time
+from errors import one_sentence
+from model.crew import Crew
+
+def do(tool, item):
+    os.write(1, b"%d\\n" % os.getpid())
+    time.sleep(item)
+
+with one_sentence():
+    Crew(do, ["tool"] * 2, copied=True).map([60, 60])
+"""
+
+
+def whoami(tool: str, item: int, greeting: str) -> tuple[int, str, int]:
+    time.sleep(0.1)
+    return os.getpid(), f"{greeting} {tool} {item}", torch.get_num_threads()
+
+
+def no_room() -> int:
+    raise OSError(errno.EAGAIN, "no more processes")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are possible, though libraries have left threads in the process of the tests."""
+    if sys.platform != "linux":
+        pytest.skip("copies are made on Linux only")
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+
+
+def owner_at_work() -> tuple[subprocess.Popen[str], set[int]]:
+    """Start a process whose copies work for a minute; return it and them."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT],
+        cwd=Path(__file__).parent.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert owner.stdout
+    copies = {int(owner.stdout.readline()) for _ in range(2)}
+    assert len(copies - {owner.pid}) == 2
+    return owner, copies
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+@pytest.mark.usefixtures("alone")
+def test_copies_do_every_item_in_order_with_one_thread_each() -> None:
+    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(5), greeting="hello")
+    assert [text for _, text, _ in found] == [f"hello tool {i}" for i in range(5)]
+    pids = {pid for pid, _, _ in found}
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+    assert {threads for _, _, threads in found} == {1}
+
+
+@pytest.mark.usefixtures("alone")
+def test_one_item_is_done_here() -> None:
+    assert Crew(whoami, ["tool"] * 2, copied=True).map([0], greeting="hello")[0][0] == os.getpid()
+
+
+def test_beside_another_thread_nothing_is_copied() -> None:
+    end = threading.Event()
+    beside = threading.Thread(target=end.wait)
+    beside.start()
+    try:
+        found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+    finally:
+        end.set()
+        beside.join()
+    assert [(pid, text) for pid, text, _ in found] == [(os.getpid(), f"hello tool {i}") for i in range(3)]
+
+
+def test_each_thread_has_a_tool_of_its_own() -> None:
+    tools = [[], []]  # type: ignore[var-annotated]
+
+    def work(tool: list[int], item: int) -> bool:
+        tool.append(item)
+        time.sleep(0.05)
+        return tool.pop() == item and not tool
+
+    assert all(Crew(work, tools, copied=False).map(range(8)))
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_error_in_a_copy_is_raised_here_and_the_copies_go_on() -> None:
+    def work(tool: str, item: int) -> float:
+        if not item:
+            raise UserError("item 0 cannot be done")
+        return 1 / item
+
+    workers = Crew(work, ["tool"] * 2, copied=True)
+    with pytest.raises(UserError, match="item 0"):
+        workers.map([1, 0, 1])
+    assert workers.map([1, 2]) == [1, 0.5]
+    assert workers.pool is not None
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_killed_copy_is_said_and_work_goes_on_without_copies() -> None:
+    def work(tool: str, item: int) -> int:
+        if item < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+    workers = Crew(work, ["tool"] * 2, copied=True)
+    with pytest.raises(UserError, match="was killed"):
+        workers.map([1, -1, 1])
+    assert workers.map([1, 1]) == [os.getpid()] * 2
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_process_made_of_the_owner_does_not_wait_for_the_owners_copies() -> None:
+    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    first = {pid for pid, _, _ in workers.map(range(4), greeting="hello")}
+    readable, writable = os.pipe()
+    if not (child := os.fork()):
+        second = {pid for pid, _, _ in workers.map(range(4), greeting="hello")}
+        os.write(writable, b"other" if len(second) == 2 and not second & first else b"same")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(readable, 9) == b"other"
+    os.close(readable)
+    os.close(writable)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+def test_no_copy_outlives_a_killed_owner() -> None:
+    owner, copies = owner_at_work()
+    owner.kill()
+    owner.communicate()
+    wait_until(lambda: not any(map(running, copies)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+def test_an_interrupt_ends_owner_and_copies_without_a_traceback() -> None:
+    owner, copies = owner_at_work()
+    os.killpg(owner.pid, signal.SIGINT)
+    _, errors = owner.communicate(timeout=30)
+    assert owner.returncode == 130
+    assert errors == ""
+    wait_until(lambda: not any(map(running, copies)))
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [
+        (sys, "platform", "darwin"),
+        (torch.cuda, "is_initialized", lambda: True),
+        (multiprocessing, "current_process", lambda: SimpleNamespace(daemon=True)),
+        (os, "fork", no_room),
+    ],
+)
+def test_where_copies_are_unsafe_or_impossible_threads_do_the_work(
+    module: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, value)
+    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+    assert [(pid, text) for pid, text, _ in found] == [(os.getpid(), f"hello tool {i}") for i in range(3)]
