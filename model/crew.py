@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing.process import BaseProcess
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -30,8 +31,9 @@ class Crew(Generic[Tool, Item, Result]):
     """Workers that do jobs with a tool each, such as a model: threads, or copies of this process.
 
     A search passes through Python between all its products, where the threads of one process wait for each other: a
-    fifth of the time of two threads, in bfloat16. Copies do not. They are made when first needed, where that is safe
-    and possible, share the tool's memory with this process, use one thread each, and end with this process.
+    fifth of the time of two threads, in bfloat16. Copies do not. They are made as soon as there is something to do for
+    each, where that is safe and possible, share the tool's memory with this process, use one thread each, and end with
+    this process.
     """
 
     def __init__(self, do: Callable[..., Result], tools: Sequence[Tool], copied: bool) -> None:
@@ -41,6 +43,7 @@ class Crew(Generic[Tool, Item, Result]):
         """
         self.do, self.tools, self.copied = do, tools, copied
         self.pool: ProcessPoolExecutor | None = None
+        self.copies: set[BaseProcess] = set()
         self.owner = 0  # process that the copies belong to; not one that was made of it later
 
     def map(self, items: Sequence[Item], **options: Any) -> list[Result]:
@@ -53,10 +56,15 @@ class Crew(Generic[Tool, Item, Result]):
         Raises:
             UserError: a copy was killed.
         """
-        if min(len(items), len(self.tools)) > 1 and self._has_copies():
+        if len(items) > 1 and self._has_copies(len(items)):
             assert self.pool is not None
             try:
                 return list(self.pool.map(partial(_work, **options), items))
+            except KeyboardInterrupt:
+                for copy in self.copies:
+                    copy.kill()  # or the end of this process would wait for the end of their jobs
+                self.pool, self.owner = None, 0
+                raise
             except BrokenProcessPool:
                 self.pool = None
                 raise UserError("a process that did a part of the work was killed: too little memory?") from None
@@ -73,10 +81,11 @@ class Crew(Generic[Tool, Item, Result]):
 
         return side_by_side([partial(work, item) for item in items], min(len(self.tools), MOST))
 
-    def _has_copies(self) -> bool:
-        """Say whether this process has copies; make them if it never tried."""
-        if self.copied and self.owner != os.getpid() and _may_fork():
+    def _has_copies(self, n_items: int) -> bool:
+        """Say whether this process has copies; make them if it never tried, and there are items for all."""
+        if self.copied and self.owner != os.getpid() and n_items >= len(self.tools) > 1 and _may_fork():
             self.owner, self.pool = os.getpid(), None
+            others = set(multiprocessing.active_children())
             fork, start = multiprocessing.get_context("fork"), (partial(self.do, self.tools[0]), self.owner)
             with (
                 contextlib.suppress(OSError, NotImplementedError),  # no semaphores here, no room for a process
@@ -84,7 +93,7 @@ class Crew(Generic[Tool, Item, Result]):
             ):
                 pool = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
                 pool.submit(os.getpid)  # makes them all
-                self.pool = pool
+                self.pool, self.copies = pool, set(multiprocessing.active_children()) - others
         return self.pool is not None and self.owner == os.getpid()
 
 
@@ -109,7 +118,8 @@ def _start(do: Callable[..., Any], owner: int) -> None:
     global _do
     _do = do
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which reaches the owner too, ends it without a word
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the owner too, which decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what the owner does then is not ours to do
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:  # it was killed before that
         os._exit(1)

@@ -42,6 +42,10 @@ def no_room() -> int:
     raise OSError(errno.EAGAIN, "no more processes")
 
 
+def pids(workers: Crew[Any, Any, Any]) -> set[int | None]:
+    return {copy.pid for copy in workers.copies}
+
+
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies are possible, though libraries have left threads in the process of the tests."""
@@ -80,11 +84,11 @@ def running(pid: int) -> bool:
 
 @pytest.mark.usefixtures("alone")
 def test_copies_do_every_item_in_order_with_one_thread_each() -> None:
-    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(5), greeting="hello")
+    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    found = workers.map(range(5), greeting="hello")
     assert [text for _, text, _ in found] == [f"hello tool {i}" for i in range(5)]
-    pids = {pid for pid, _, _ in found}
-    assert len(pids) == 2
-    assert os.getpid() not in pids
+    assert {pid for pid, _, _ in found} <= pids(workers)
+    assert len(pids(workers) - {os.getpid()}) == 2
     assert {threads for _, _, threads in found} == {1}
 
 
@@ -117,6 +121,25 @@ def test_each_thread_has_a_tool_of_its_own() -> None:
 
 
 @pytest.mark.usefixtures("alone")
+def test_copies_are_made_when_there_is_work_for_each_and_kept() -> None:
+    workers = Crew(whoami, ["tool"] * 3, copied=True)
+    assert {pid for pid, _, _ in workers.map(range(2), greeting="hello")} == {os.getpid()}
+    assert not workers.copies
+    for n in (6, 2):
+        assert {pid for pid, _, _ in workers.map(range(n), greeting="hello")} <= pids(workers)
+        assert len(pids(workers)) == 3
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_interrupt_between_jobs_ends_no_copy() -> None:
+    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    workers.map(range(4), greeting="hello")
+    for copy in pids(workers):
+        os.kill(copy, signal.SIGINT)
+    assert {pid for pid, _, _ in workers.map(range(4), greeting="hello")} <= pids(workers)
+
+
+@pytest.mark.usefixtures("alone")
 def test_an_error_in_a_copy_is_raised_here_and_the_copies_go_on() -> None:
     def work(tool: str, item: int) -> float:
         if not item:
@@ -146,11 +169,12 @@ def test_a_killed_copy_is_said_and_work_goes_on_without_copies() -> None:
 @pytest.mark.usefixtures("alone")
 def test_a_process_made_of_the_owner_does_not_wait_for_the_owners_copies() -> None:
     workers = Crew(whoami, ["tool"] * 2, copied=True)
-    first = {pid for pid, _, _ in workers.map(range(4), greeting="hello")}
+    workers.map(range(4), greeting="hello")
+    first = pids(workers)
     readable, writable = os.pipe()
     if not (child := os.fork()):
         second = {pid for pid, _, _ in workers.map(range(4), greeting="hello")}
-        os.write(writable, b"other" if len(second) == 2 and not second & first else b"same")
+        os.write(writable, b"same" if second & {*first, os.getpid()} else b"other")
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(readable, 9) == b"other"
