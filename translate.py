@@ -90,9 +90,7 @@ class Translator:
             models = [searched] * torch.get_num_threads()
         else:
             models = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
-        self.crew: Crew[Transformer, Sequence[Sequence[int]], list[list[Hypothesis]]] = Crew(
-            search_batch, models, copied=on_cpu
-        )
+        self.crew = Crew(search_batch, models, copied=on_cpu)
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence

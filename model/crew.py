@@ -22,12 +22,11 @@ from errors import UserError
 from model.cores import MOST, side_by_side
 
 Tool = TypeVar("Tool")
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal to get when the parent dies, however it does
 
 
-class Crew(Generic[Tool, Item, Result]):
+class Crew(Generic[Tool, Result]):
     """Workers that do jobs with a tool each, such as a model: threads, or copies of this process.
 
     A search passes through Python between all its products, where the threads of one process wait for each other: a
@@ -46,7 +45,7 @@ class Crew(Generic[Tool, Item, Result]):
         self.copies: set[BaseProcess] = set()
         self.owner = 0  # process that the copies belong to; not one that was made of it later
 
-    def map(self, items: Sequence[Item], **options: Any) -> list[Result]:
+    def map(self, items: Sequence[Any], **options: Any) -> list[Result]:
         """Do all items; return the results in order.
 
         Args:
@@ -72,7 +71,7 @@ class Crew(Generic[Tool, Item, Result]):
         for tool in self.tools:
             idle.put(tool)
 
-        def work(item: Item) -> Result:
+        def work(item: Any) -> Result:
             tool = idle.get()
             try:
                 return self.do(tool, item, **options)

@@ -42,7 +42,7 @@ def no_room() -> int:
     raise OSError(errno.EAGAIN, "no more processes")
 
 
-def pids(workers: Crew[Any, Any, Any]) -> set[int | None]:
+def pids(workers: Crew[Any, Any]) -> set[int | None]:
     return {copy.pid for copy in workers.copies}
 
 
@@ -109,15 +109,18 @@ def test_beside_another_thread_nothing_is_copied() -> None:
     assert [(pid, text) for pid, text, _ in found] == [(os.getpid(), f"hello tool {i}") for i in range(3)]
 
 
-def test_each_thread_has_a_tool_of_its_own() -> None:
-    tools = [[], []]  # type: ignore[var-annotated]
+def test_threads_work_at_the_same_time_with_a_tool_each() -> None:
+    tools: list[list[int]] = [[], []]
+    meeting = threading.Barrier(2, timeout=30)
 
     def work(tool: list[int], item: int) -> bool:
         tool.append(item)
-        time.sleep(0.05)
+        meeting.wait()  # breaks where one thread does all
         return tool.pop() == item and not tool
 
+    threads = torch.get_num_threads()
     assert all(Crew(work, tools, copied=False).map(range(8)))
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.usefixtures("alone")

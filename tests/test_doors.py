@@ -9,6 +9,8 @@ import random
 import re
 import shlex
 import shutil
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,11 +232,13 @@ def test_workers_share_the_lines_and_keep_their_order(
     translator: Translator, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = (corpus / "train.fr").read_text().splitlines()[:200]
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # libraries have left threads beside the tests
     translations = []
     for n_workers, copied in ((1, False), (2, False), (2, True)):
         models = [translator.model, copy.deepcopy(translator.model)][:n_workers]
         monkeypatch.setattr(translator, "crew", Crew(translate.search_batch, models, copied))
         translations.append(translator.translate(lines, batch_size=10))
+        assert bool(translator.crew.copies) == (copied and sys.platform == "linux")
     assert translations == [translations[0]] * 3
 
 
