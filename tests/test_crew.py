@@ -20,7 +20,7 @@ from errors import UserError
 from model.crew import Crew
 
 SCRIPT = """
-import os, time
+import os, signal, time
 from errors import one_sentence
 from model.crew import Crew
 
@@ -28,6 +28,7 @@ def do(tool, item):
     os.write(1, b"%d\\n" % os.getpid())
     time.sleep(item)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 with one_sentence():
     Crew(do, ["tool"] * 2, copied=True).map([60, 60])
 """
