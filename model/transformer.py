@@ -53,7 +53,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        return self.contract(F.relu(self.expand(x), inplace=True))
+        return self.contract(F.relu(self.expand(x)))
 
 
 class Residual(nn.Module):
