@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test in fr and en")
     parser.add_argument("--json", type=Path, help="file for rows and ratios")
     parser.add_argument("--bleu", type=float, default=33.5, help="on the test split, beam 4")
-    parser.add_argument("--seconds", type=float, default=85, help="of our training; the learning rate is zero then")
+    parser.add_argument("--seconds", type=float, default=100, help="of our training; the learning rate is zero then")
     parser.add_argument(
         "--peer_seconds", type=float, default=0, help="of Hugging Face MarianMT's, 600 or more; 0: none"
     )
