@@ -42,7 +42,7 @@ class ProjectedCrossEntropy(torch.autograd.Function):
                 logits = (h[:, rows].flatten(0, 1) @ w.T).float().unflatten(0, (len(h), -1))  # (R, rows, V)
                 target = targets[rows, None].expand(len(h), -1, 1)  # (R, rows, 1)
                 p = logits.softmax(dim=2)
-                # The logarithm of the sum of exponentials, as the largest of them tells it.
+                # p = exp(logit) / Σ exp, so the most probable token tells log Σ exp, and exponentials are taken once.
                 log_sum = logits.amax(dim=2, keepdim=True) - p.amax(dim=2, keepdim=True).log()  # (R, rows, 1)
                 wanted = (1 - smoothing) * logits.gather(2, target) + smoothing * logits.mean(dim=2, keepdim=True)
                 total += (log_sum - wanted).sum()

@@ -11,7 +11,7 @@ from errors import UserError
 from model.cores import side_by_side, workers
 from model.transformer import Transformer
 
-NS_STEPS = 4  # of Muon's Newton-Schulz iteration; PyTorch's fifth teaches no more, for a fortieth of a training step
+NS_STEPS = 4  # of Muon's iteration; with a fifth, PyTorch's default, a network learns no more and a step takes longer
 
 
 class MuonAdamW(Optimizer):
