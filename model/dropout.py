@@ -1,28 +1,9 @@
-"""Dropout that a run which was killed and resumed repeats bit by bit."""
-
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Dropout that costs a processor little."""
 
 import torch
 from torch import Tensor, nn
 
-_here = threading.local()  # `generator`: where this thread's dropout comes from; PyTorch's own where there is none
-
-
-@contextmanager
-def dropout_of(place: tuple[int, ...], device: torch.device) -> Iterator[None]:
-    """Draw this thread's dropout from nothing but a place in a run: a resumed run needs no saved generator.
-
-    Args:
-        place: any numbers, such as those of seed, epoch and batch.
-        device: of the activations.
-    """
-    _here.generator = torch.Generator(device).manual_seed(hash(place) % 2**63)
-    try:
-        yield
-    finally:
-        _here.generator = None
+from model.chance import generator
 
 
 class Dropout(nn.Module):
@@ -41,7 +22,7 @@ class Dropout(nn.Module):
         if not self.training or not self.zeroed:
             return x
         numbers = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device)
-        numbers.random_(-(2**63), None, generator=getattr(_here, "generator", None))
+        numbers.random_(-(2**63), None, generator=generator())
         kept = numbers.view(torch.uint8)[: x.numel()].view(x.shape)
         # Arithmetic of bytes, which is five times as fast as truth values: 1 from `zeroed` on, 0 below.
         kept.clamp_(self.zeroed - 1, self.zeroed).sub_(self.zeroed - 1)

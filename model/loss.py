@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.sampling import sample_pieces
+
 ROWS = 128  # tokens whose logits fit into a processor's cache
 ROWS_GPU = 4096  # tokens that keep a GPU busy
 
@@ -18,21 +20,32 @@ class ProjectedCrossEntropy(torch.autograd.Function):
     products. PyTorch's own functions pass five times over the float32 logits of the batch, which took a third of a
     training step on a CPU.
 
+    Rows of the embedding may be a sample of the vocabulary (`sample_pieces`): one that stands for n pieces counts n
+    times in each sum over pieces.
+
     Sources: the smoothed target q = (1 - ε) · one-hot + ε / V, Szegedy et al. 2016, section 7; the disagreement of two
     readings under different dropout, α / 2 · (KL(p || p') + KL(p' || p)), Liang et al. 2021 (R-Drop), equation 4.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float
+        ctx: Any,
+        states: Tensor,
+        embedding: Tensor,
+        weights: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        consistency: float,
     ) -> Tensor:
         """states (R, tokens, C) of R = 1 or 2 readings, embedding (V, C), targets (tokens,) -> sum of losses in nats.
 
+        weights: of how many pieces each row of the embedding stands for (V,); 1 for all targets.
         consistency: α; it needs two readings.
         """
         kind = states.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
         h, w = states.to(dtype), embedding.to(dtype)
+        log_weights, share = weights.log(), weights / weights.sum()  # (V,)
         gradient = h.new_empty(*h.shape[:2], len(w))  # of the logits (R, tokens, V)
         total = torch.zeros((), device=states.device)
         step = (ROWS if kind == "cpu" else ROWS_GPU) // len(h)
@@ -41,10 +54,12 @@ class ProjectedCrossEntropy(torch.autograd.Function):
                 rows = slice(start, start + step)
                 logits = (h[:, rows].flatten(0, 1) @ w.T).float().unflatten(0, (len(h), -1))  # (R, rows, V)
                 target = targets[rows, None].expand(len(h), -1, 1)  # (R, rows, 1)
+                mean = (logits @ share).unsqueeze(2)
+                wanted = (1 - smoothing) * logits.gather(2, target) + smoothing * mean
+                logits += log_weights
                 p = logits.softmax(dim=2)
                 # p = exp(logit) / Σ exp, so the most probable token tells log Σ exp, and exponentials are taken once.
                 log_sum = logits.amax(dim=2, keepdim=True) - p.amax(dim=2, keepdim=True).log()  # (R, rows, 1)
-                wanted = (1 - smoothing) * logits.gather(2, target) + smoothing * logits.mean(dim=2, keepdim=True)
                 total += (log_sum - wanted).sum()
                 if consistency:
                     log_p = logits - log_sum
@@ -55,7 +70,7 @@ class ProjectedCrossEntropy(torch.autograd.Function):
                     apart = p[0] - p[1]
                     p[0] += consistency / 2 * (pull[0] + apart)
                     p[1] += consistency / 2 * (pull[1] - apart)
-                difference = p.sub_(smoothing / len(w))  # p - ε / V
+                difference = p.sub_(smoothing * share)  # p - ε / V, if none stands for others
                 difference.scatter_add_(2, target, torch.full_like(target, smoothing - 1, dtype=torch.float))
                 gradient[:, rows] = difference
         ctx.save_for_backward(gradient, h, w)
@@ -63,21 +78,29 @@ class ProjectedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Scale what the forward pass has formed, and carry it through the projection."""
         gradient, h, w = ctx.saved_tensors
         scale = grad_outputs[0]
         states_dtype, embedding_dtype = ctx.dtypes
         to_embedding = gradient.flatten(0, 1).T @ h.flatten(0, 1)
-        return (gradient @ w).to(states_dtype) * scale, to_embedding.to(embedding_dtype) * scale, None, None, None
+        to_states = gradient @ w
+        nothing = None, None, None, None
+        return to_states.to(states_dtype) * scale, to_embedding.to(embedding_dtype) * scale, *nothing
 
 
 def projected_cross_entropy(
-    states: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float = 0.0
+    states: Tensor,
+    embedding: Tensor,
+    targets: Tensor,
+    smoothing: float,
+    consistency: float = 0.0,
+    sampled_after: int = 0,
 ) -> Tensor:
     """Sum of the label-smoothed cross-entropies of `states @ embedding.T` at `targets`, in nats.
 
-    With gradients, the disagreement of two readings is added; a validation has one reading.
+    With gradients, the disagreement of two readings is added, and the sums over the vocabulary may be estimates; a
+    validation has one reading and takes all pieces.
 
     Args:
         states: of R readings of the same tokens (R, tokens, C).
@@ -85,9 +108,15 @@ def projected_cross_entropy(
         targets: (tokens,).
         smoothing: ε, probability spread over all pieces.
         consistency: α, what the disagreement of two readings weighs (R-Drop); needs R = 2.
+        sampled_after: rank in the vocabulary up to which all pieces are compared with, of the rarer ones a sample
+            (`sample_pieces`); 0 compares with all.
     """
     if torch.is_grad_enabled():
-        return ProjectedCrossEntropy.apply(states, embedding, targets, smoothing, consistency)
+        weights = embedding.new_ones(len(embedding))
+        if 0 < sampled_after < len(embedding):
+            ids, weights = sample_pieces(targets, len(embedding), sampled_after)
+            embedding, targets = embedding.index_select(0, ids), torch.searchsorted(ids, targets)
+        return ProjectedCrossEntropy.apply(states, embedding, weights, targets, smoothing, consistency)
     logits = F.linear(states, embedding).float()  # (R, tokens, V)
     targets = targets.expand(len(states), -1)
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, reduction="sum")

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from errors import UserError
+from model.chance import chance_of
 from model.cores import side_by_side, sum_of_losses, workers
-from model.dropout import dropout_of
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
 from model.search import search_translations
@@ -27,7 +27,8 @@ from model.transformer import PAD, SIZES, Norm, Transformer
 BOUNDS = {  # least, and what lies above
     **dict.fromkeys(SIZES, (1, math.inf)),
     **dict.fromkeys(("dropout", "label_smoothing"), (0, 1)),
-    **dict.fromkeys(("consistency", "learning_rate", "adamw_learning_rate", "warmup_steps"), (0, math.inf)),
+    **dict.fromkeys(("consistency", "sampled_after", "warmup_steps"), (0, math.inf)),
+    **dict.fromkeys(("learning_rate", "adamw_learning_rate"), (0, math.inf)),
 }
 ARCHITECTURE = (*SIZES, "norm", "optimizer")  # what a checkpoint's weights and state belong to
 MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
@@ -58,6 +59,7 @@ class TranslationModule(L.LightningModule):
         norm: Norm = "pre",
         label_smoothing: float = 0.1,
         consistency: float = 0.0,
+        sampled_after: int = 512,
         optimizer: Literal["muon", "adam"] = "muon",
         learning_rate: float = 0.02,
         adamw_learning_rate: float = 0.002,
@@ -81,12 +83,14 @@ class TranslationModule(L.LightningModule):
             label_smoothing: probability spread over all pieces (Szegedy et al. 2016, section 7).
             consistency: weight of the disagreement between two readings of a batch, each with dropout of its own
                 (Liang et al. 2021, R-Drop); 0 reads it once.
+            sampled_after: rank in the vocabulary up to which an update compares with all pieces; of the rarer ones it
+                takes a sample. 0 compares with all, which is exact and slower.
             optimizer: `muon` (matrices by Muon, the rest by AdamW) or `adam`, as in the paper.
             learning_rate: peak; of Muon's part where there is one (0.02 suits it; 0.0007 suits Adam).
             adamw_learning_rate: peak of AdamW's part beside Muon.
             warmup_steps: updates until the peak.
             decay: from the peak `linear` to zero at trainer.max_steps or max_time, or `inverse_sqrt` of the step.
-            seed: of the initial weights and of dropout.
+            seed: of the initial weights, of dropout and of sampled pieces.
         """
         super().__init__()
         self.save_hyperparameters()
@@ -116,8 +120,8 @@ class TranslationModule(L.LightningModule):
 
         def loss_of(share: Any, number: int) -> Tensor:
             place = (h.seed, self.current_epoch, batch_idx, self.global_rank, number)
-            with dropout_of(place, self.device):
-                return self.loss(share, h.label_smoothing, h.consistency)
+            with chance_of(place, self.device):
+                return self.loss(share, h.label_smoothing, h.consistency, h.sampled_after)
 
         loss = sum_of_losses([partial(loss_of, share, i) for i, share in enumerate(self.deal(batch))], self.model)
         self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
@@ -160,7 +164,9 @@ class TranslationModule(L.LightningModule):
             for logger in self.loggers:
                 logger.log_metrics(row | {"skipped_updates": self.skipped}, step=self.global_step)
 
-    def loss(self, batch: Any, label_smoothing: float = 0.0, consistency: float = 0.0) -> Tensor:
+    def loss(
+        self, batch: Any, label_smoothing: float = 0.0, consistency: float = 0.0, sampled_after: int = 0
+    ) -> Tensor:
         """Cross-entropy of the target tokens of a share, over those of the whole batch.
 
         Only real tokens are projected onto the vocabulary. Data-parallel training takes the mean over processes, hence
@@ -176,7 +182,7 @@ class TranslationModule(L.LightningModule):
         states = self.model.decode(tgt.repeat(readings, 1), memory, src_mask)  # (readings * B, T, C)
         states = states.unflatten(0, (readings, -1))[:, real]  # (readings, tokens, C)
         embedding = self.model.embedding.weight
-        total = projected_cross_entropy(states, embedding, predicted[real], label_smoothing, consistency)
+        total = projected_cross_entropy(states, embedding, predicted[real], label_smoothing, consistency, sampled_after)
         return total / readings * self.trainer.world_size / batch.n_tokens
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor
 from data.batching import Batch
 from data.tokenizer import BOS, PAD, pad
 from model import cores
-from model.dropout import Dropout, dropout_of
+from model.chance import chance_of
+from model.dropout import Dropout
 from model.module import TranslationModule
 
 
@@ -91,7 +92,7 @@ def test_dropout_depends_on_its_place_and_on_nobody_beside_it() -> None:
     dropout, x = Dropout(0.5).train(), torch.ones(300, 301)
 
     def draw(*place: int) -> Tensor:
-        with dropout_of(place, x.device):
+        with chance_of(place, x.device):
             return torch.stack([dropout(x) for _ in range(20)])
 
     alone = [draw(1, 2), draw(1, 3)]

@@ -14,9 +14,11 @@ import model.linear as products
 from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
+from model.chance import chance_of
 from model.dropout import Dropout
-from model.loss import projected_cross_entropy
+from model.loss import ProjectedCrossEntropy, projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay
+from model.sampling import sample_pieces
 from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD
 
@@ -250,6 +252,66 @@ def test_projected_cross_entropy_equals_pytorchs_with_its_gradients(consistency:
     torch.testing.assert_close(ours, theirs)
     for a, b in zip(*(torch.autograd.grad(x / 7, [states, embedding]) for x in (ours, theirs)), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("consistency", [0.0, 3.0])
+def test_a_piece_that_stands_for_several_counts_as_often(consistency: float) -> None:
+    states, embedding = torch.randn(2 if consistency else 1, 60, 16), torch.randn(V, 16, requires_grad=True)
+    times = torch.randint(1, 5, (V,))
+    targets = (times == 1).nonzero()[torch.randint(0, int((times == 1).sum()), (60,)), 0]
+    weighted = ProjectedCrossEntropy.apply(states, embedding, times.float(), targets, 0.1, consistency)
+    every = torch.arange(V).repeat_interleave(times)  # a vocabulary that has each piece so often
+    places = torch.searchsorted(every, targets)
+    repeated = projected_cross_entropy(states, embedding[every], places, 0.1, consistency)
+    torch.testing.assert_close(weighted, repeated)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(x, embedding)[0] for x in (weighted, repeated)), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_sample_holds_the_targets_and_stands_for_the_vocabulary() -> None:
+    n_pieces, targets = 4000, torch.tensor([[7, 3999], [1234, 7]])
+    exponentials = torch.randn(n_pieces).exp() / torch.arange(1, n_pieces + 1)
+    sums, sizes = [], []
+    for seed in range(300):
+        with chance_of((seed,), targets.device):
+            ids, weights = sample_pieces(targets, n_pieces, 100)
+        with chance_of((seed,), targets.device):  # as a resumed run does
+            assert torch.equal(sample_pieces(targets, n_pieces, 100)[0], ids)
+        assert torch.equal(ids, ids.unique())
+        assert set(range(100)) | {1234, 3999} <= set(ids.tolist())
+        certain = (ids < 100) | (ids == 1234) | (ids == 3999)
+        assert (weights[certain] == 1).all() and (weights[~certain] > 1).all()
+        sums.append((weights * exponentials[ids]).sum())
+        sizes.append(weights.sum())
+    assert len(ids) < 600
+    found, wanted = torch.stack([torch.stack(sums), torch.stack(sizes)]), (exponentials.sum(), float(n_pieces))
+    error = found.std(dim=1) / len(sums) ** 0.5
+    assert ((found.mean(dim=1) - torch.tensor(wanted)).abs() < 4 * error).all()
+    assert error[0] < 0.01 * wanted[0]
+
+
+def test_a_sampled_loss_comes_near_the_exact_one() -> None:
+    n_pieces = 4000
+    embedding = (torch.randn(n_pieces, 16) / 4).requires_grad_()  # logits of variance 1, as a network starts
+    states, targets = torch.randn(1, 50, 16, requires_grad=True), torch.randint(0, n_pieces, (50,))
+
+    def learn(sampled_after: int) -> list[Tensor]:
+        loss = projected_cross_entropy(states, embedding, targets, 0.1, 0.0, sampled_after)
+        return [loss.detach(), *torch.autograd.grad(loss, [states, embedding])]
+
+    exact = learn(0)
+    torch.testing.assert_close(learn(n_pieces), exact)
+    draws = []
+    for seed in range(50):
+        with chance_of((seed,), states.device):
+            draws.append(learn(1000))
+    assert (draws[0][2].abs().sum(dim=1) == 0).float().mean() > 0.3  # pieces that took no part
+    assert abs(draws[0][0] / exact[0] - 1) < 0.05
+    for found, wanted in zip((torch.stack(d).mean(dim=0) for d in zip(*draws, strict=True)), exact, strict=True):
+        assert F.cosine_similarity(found.flatten(), wanted.flatten(), dim=0) > 0.99
+    with torch.no_grad():  # a validation takes all
+        torch.testing.assert_close(projected_cross_entropy(states, embedding, targets, 0.1, 0.0, 1000), exact[0])
 
 
 def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:

@@ -1,0 +1,32 @@
+"""The pieces of the vocabulary that an update's softmax compares."""
+
+import torch
+from torch import Tensor
+
+from model.chance import generator
+
+
+def sample_pieces(targets: Tensor, n_pieces: int, sampled_after: int) -> tuple[Tensor, Tensor]:
+    """Choose pieces whose softmax estimates that of the whole vocabulary.
+
+    A softmax needs Σ exp(logit) of all pieces, though most are so rare that they add next to nothing. SentencePiece
+    orders pieces by frequency, which falls with the rank r as 1 / r (Zipf's law). So a piece takes part with chance
+    min(1, sampled_after / r), and then stands for as many as it was chosen from: the expectation of the sum stays
+    (Horvitz and Thompson 1952). What is a target always takes part, and stands for itself alone.
+
+    Args:
+        targets: ids, any shape.
+        n_pieces: V.
+        sampled_after: rank up to which all take part.
+
+    Returns:
+        ids of the chosen pieces (chosen,), ascending, and how many pieces each stands for (chosen,).
+
+    Source: Bengio and Senécal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic
+    Language Model", which samples for the same sum.
+    """
+    chance = (sampled_after / torch.arange(1, n_pieces + 1, device=targets.device)).clamp(max=1)
+    chance[targets] = 1
+    drawn = torch.rand(n_pieces, device=targets.device, generator=generator())  # below 1
+    ids = (drawn < chance).nonzero()[:, 0]
+    return ids, 1 / chance[ids]
