@@ -5,7 +5,9 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import lightning as L
@@ -21,6 +23,8 @@ from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
 from model.module import TranslationModule
+from model.sampling import sample_pieces
+from model.transformer import PAD
 from translate import Translator
 
 OURS = "this project"
@@ -100,13 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     source, target = (list(data.load()["train"][f"{side}_length"]) for side in ("src", "tgt"))
     flops = 3 * forward_flops(module.model, source, target) / sum(target)
+    our_flops = flops - 6 * flags.d_model * (flags.vocab_size - compared_pieces(module, data))
     sources, references = data.texts("test")
     translations = {OURS: Translator(module.model, data.tokenizer, dict(data.hparams)).translate(sources, beam_size=1)}
     for name, peer in peers.items():
         translations[name] = generate(peer.model.eval(), data.tokenizer, sources, 1, 0.0, flags.batch_tokens)
     bleu = {name: BLEU().corpus_score(texts, [references]).score for name, texts in translations.items()}
 
-    rows = [row(OURS, "training", precision, turns.warm(OURS), flops, bleu[OURS])]
+    rows = [row(OURS, "training", precision, turns.warm(OURS), our_flops, bleu[OURS])]
     for name, peer in peers.items():
         attention = peer.model.config._attn_implementation
         rows.append(row(f"HF Marian, {attention}", "training", peer.precision, turns.warm(name), flops, bleu[name]))
@@ -114,6 +119,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ratios = {"training/hf_marian_float32": ratio(ours, float32), "training/hf_marian_bf16": ratio(ours, bfloat16)}
     trained = (flags.rounds + 1) * flags.seconds
     report(f"Training, target tokens; greedy test BLEU after {trained:.0f} s of it", rows, ratios, flags.json)
+
+
+def compared_pieces(module: TranslationModule, data: TranslationData, n_batches: int = 20) -> float:
+    """Return with how many pieces of the vocabulary each target token of a training batch is compared, in the mean."""
+    n_pieces, sampled_after = module.hparams["vocab_size"], module.hparams["sampled_after"]
+    shares = [share for batch in islice(data.train_dataloader(), n_batches) for share in module.deal(batch)]
+    return fmean(len(sample_pieces(share.tgt[share.tgt != PAD], n_pieces, sampled_after)[0]) for share in shares)
 
 
 def train_ours(module: TranslationModule, data: TranslationData, turns: Turns) -> str:
