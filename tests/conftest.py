@@ -31,6 +31,7 @@ TINY = [
     "--model.n_decoder_layers=2",
     "--model.d_ff=64",
     "--model.dropout=0.1",
+    "--model.sampled_after=100",
     "--trainer.accelerator=cpu",
     "--trainer.max_time=null",
     "--trainer.precision=32-true",

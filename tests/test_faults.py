@@ -270,7 +270,7 @@ def record(name: str) -> None:
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 1e-5), ("real", 1e-3)])
 def test_two_processes_learn_what_one_does(folder: Path, optimizer: str, tolerance: float) -> None:
     patches: list[tuple] = [(plain_gradient_descent,)] if optimizer == "sgd" else []
-    settings = [*SETTINGS, "--model.dropout=0", "--trainer.limit_val_batches=0"]
+    settings = [*SETTINGS, "--model.dropout=0", "--model.sampled_after=0", "--trainer.limit_val_batches=0"]
     one = Training(folder, *settings, f"--name=one-{optimizer}", patches=[*patches, (record, f"one-{optimizer}")])
     assert one.wait() == 0, one.said()
     for rank in together(
@@ -298,7 +298,7 @@ def test_a_process_killed_and_resumed_among_two_loses_nothing(folder: Path) -> N
     shutil.copytree(folder / "runs" / "pair-killed", folder / "runs" / "alone")
     together(folder, "--name=pair-killed", "--ckpt_path=last")
     assert losses(folder / "runs" / "pair-killed", folder / "runs" / "pair") == []
-    # Another number of processes goes on with the same batches; only the draws of dropout differ.
+    # Another number of processes goes on with the same batches; only random draws differ.
     alone = resume(folder, "alone", "--trainer.strategy=auto", "--trainer.devices=1")
     assert alone.process.exitcode == 0, alone.said()
     assert [row["step"] for row in rows_of(folder / "runs" / "alone")] == [
