@@ -1,5 +1,6 @@
 """Token batches: sentences of like length together, a bounded number of tokens in each."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -28,16 +29,42 @@ class Batch(NamedTuple):
     n_tokens: int
 
     def deal(self, n: int) -> list["Batch"]:
-        """Deal the rows out to at most n batches, each as wide as the longest of its own; one is left whole."""
-        n = max(1, min(n, len(self.rows)))
-        if n == 1:
+        """Deal the rows out to at most n batches of like work, each as wide as the longest of its own.
+
+        Sources of like length stay together, which leaves less padding. One batch is this one.
+        """
+        if n < 2 or len(self.rows) < 2:
             return [self]
-        return [Batch(self.rows[i::n], narrow(self.src[i::n]), narrow(self.tgt[i::n]), self.n_tokens) for i in range(n)]
+        lengths = (self.src != PAD).sum(dim=1)
+        order = lengths.argsort(descending=True, stable=True)
+        shares = order.split(cut_evenly((lengths[order] + self.tgt.size(1)).tolist(), n))
+        return [Batch(self.rows[i], narrow(self.src[i]), narrow(self.tgt[i]), self.n_tokens) for i in shares]
 
 
 def narrow(ids: Tensor) -> Tensor:
     """Cut off columns that hold nothing but padding."""
     return ids[:, : int((ids != PAD).sum(dim=1).max())]
+
+
+def cut_evenly(widths: list[int], n: int) -> list[int]:
+    """Cut rows into at most n shares of which the largest, padding included, is as small as it can be.
+
+    Args:
+        widths: columns that each row needs, descending: a share is as wide as its first row.
+
+    Returns:
+        rows of each share.
+    """
+
+    def sizes(limit: int) -> list[int]:
+        shares, start = [], 0
+        while start < len(widths):
+            shares.append(min(limit // widths[start], len(widths) - start))
+            start += shares[-1]
+        return shares
+
+    limits = range(widths[0], widths[0] * len(widths) + 1)
+    return sizes(limits[bisect_left(limits, True, key=lambda limit: len(sizes(limit)) <= n)])
 
 
 def group_by_length(
