@@ -29,6 +29,12 @@ class Packed:
         return self.layouts[n]
 
 
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Return the precision in which x is multiplied: autocast's where it is on, else its own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (..., C), weight (M, C), bias (M,) -> x weightᵀ + bias (..., M)."""
     packed = getattr(weight, "packed", None)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.linear import product_dtype
 from model.sampling import sample_pieces
 
 ROWS = 128  # tokens whose logits fit into a processor's cache
@@ -43,7 +44,7 @@ class ProjectedCrossEntropy(torch.autograd.Function):
         consistency: α; it needs two readings.
         """
         kind = states.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+        dtype = product_dtype(states)
         h, w = states.to(dtype), embedding.to(dtype)
         log_weights, share = weights.log(), weights / weights.sum()  # (V,)
         gradient = h.new_empty(*h.shape[:2], len(w))  # of the logits (R, tokens, V)

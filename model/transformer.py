@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
 from model.dropout import Dropout
-from model.linear import Linear, linear
+from model.linear import Linear, linear, product_dtype
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3  # ids that the tokenizer reserves
 Norm = Literal["pre", "post"]
@@ -231,7 +231,8 @@ class Transformer(nn.Module):
         start, stop = (0, tokens.size(1)) if position is None else (position, position + 1)
         d_model = self.embedding.embedding_dim
         x = self.embedding(tokens) * d_model**0.5
-        return self.dropout(x + positions(1 << stop.bit_length(), d_model, x.device, x.dtype)[start:stop])
+        x = x + positions(1 << stop.bit_length(), d_model, x.device, x.dtype)[start:stop]
+        return self.dropout(x.to(product_dtype(x)))
 
     def logits(self, x: Tensor) -> Tensor:
         """Compare each state with every embedding: (..., C) -> (..., V)."""

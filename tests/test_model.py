@@ -198,6 +198,21 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
     assert torch.equal(dropout.eval()(out), out)
 
 
+def test_activations_are_kept_in_the_precision_of_the_products() -> None:
+    model, src, tgt = small(), sentences(2, 6), sentences(2, 5)
+    kept = []
+    for layer in (*model.encoder, *model.decoder):
+        layer.register_forward_hook(lambda _module, _inputs, out: kept.append(out.dtype))
+    exact = model(src, tgt)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(src, tgt)
+    n = len(kept) // 2
+    assert kept == [torch.float32] * n + [torch.bfloat16] * n
+    torch.testing.assert_close(logits.float(), exact, atol=0.1, rtol=0.1)
+    logits.float().logsumexp(-1).sum().backward()
+    assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
 @pytest.mark.skipif(not products.HAS_WIDE_VECTORS, reason="this processor multiplies as fast without packing")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 4, 70])
