@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
+from model.cores import side_by_side
+
 # Rows, inner and outer width of a product, and how many of them between two looks at the clock: on a processor the
-# feed-forward product of the compared model, small enough for its caches; on a GPU one that keeps it busy.
-PRODUCTS = {"cpu": (128, 256, 1024, 1), "cuda": (8192, 4096, 4096, 20)}
+# feed-forward product of the compared model in training; on a GPU one that keeps it busy.
+PRODUCTS = {"cpu": (2048, 256, 1024, 1), "cuda": (8192, 4096, 4096, 20)}
 PROBE_SECONDS = 0.3
 PACKAGES = ("torch", "lightning", "transformers", "ctranslate2", "sentencepiece")
 
@@ -54,21 +57,29 @@ def now() -> float:
     return time.perf_counter()
 
 
-def product_rates() -> Rates:
-    """Measure matrix products of a model's size, as a yardstick: clocks, neighbours and heat change by the minute."""
-    rates = []
+def product_rate(dtype: torch.dtype) -> float:
+    """Multiply matrices of a model's size for a while, by this thread; return billions of operations a second."""
     n_rows, inner, outer, at_once = PRODUCTS[device().type]
-    for dtype in (torch.float32, torch.bfloat16):
-        x = torch.randn(n_rows, inner, dtype=dtype, device=device())
-        w = torch.randn(outer, inner, dtype=dtype, device=device())
-        F.linear(x, w)  # the first call prepares
-        products, start = 0, now()
-        while (passed := now() - start) < PROBE_SECONDS:
-            for _ in range(at_once):
-                F.linear(x, w)
-            products += at_once
-        rates.append(2 * n_rows * inner * outer * products / passed / 1e9)
-    return Rates(*rates)
+    x = torch.randn(n_rows, inner, dtype=dtype, device=device())
+    w = torch.randn(outer, inner, dtype=dtype, device=device())
+    F.linear(x, w)  # the first call prepares
+    products, start = 0, now()
+    while (passed := now() - start) < PROBE_SECONDS:
+        for _ in range(at_once):
+            F.linear(x, w)
+        products += at_once
+    return 2 * n_rows * inner * outer * products / passed / 1e9
+
+
+def product_rates() -> Rates:
+    """Measure what the machine can do, as a yardstick: clocks, neighbours and heat change by the minute.
+
+    Each core of a processor multiplies by itself: cores that share a product also wait for each other.
+    """
+    n = torch.get_num_threads() if device().type == "cpu" else 1
+    return Rates(
+        *(sum(side_by_side([partial(product_rate, dtype)] * n, n)) for dtype in (torch.float32, torch.bfloat16))
+    )
 
 
 def take_turns(contestants: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[Turn]]:
