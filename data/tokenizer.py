@@ -95,7 +95,5 @@ class Tokenizer:
 
 def pad(rows: Sequence[Sequence[int]]) -> Tensor:
     """Stack id lists to a rectangle, padded on the right."""
-    out = torch.full((len(rows), max(map(len, rows), default=1)), PAD)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = torch.tensor(row)
-    return out
+    width = max(map(len, rows), default=1)
+    return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows], dtype=torch.long).view(len(rows), width)
