@@ -5,6 +5,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -17,17 +18,55 @@ from sacrebleu.metrics import BLEU
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/training.py` works too
 
+from benchmarks.apart import Apart
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
 from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, report, row
 from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
+from model.memory import keep_freed_memory
 from model.module import TranslationModule
 from model.sampling import sample_pieces
-from model.transformer import PAD
+from model.transformer import PAD, Transformer
 from translate import Translator
 
 OURS = "this project"
+
+
+class Peer:
+    """MarianMT in training, in a process of its own."""
+
+    def __init__(
+        self, like: Transformer, data: TranslationData, precision: str, keeps_memory: bool, seconds: float
+    ) -> None:
+        """Choose the faster attention.
+
+        Args:
+            like: gives the sizes.
+            data: gives the batches.
+            precision: `float32` or `bfloat16` products.
+            keeps_memory: whether the C library is set as `train.py` sets it, which a plain loop does not do.
+            seconds: for a trial of each attention.
+        """
+        if keeps_memory:
+            keep_freed_memory()
+        self.data, self.keeps_memory = data, keeps_memory
+        self.attention = fastest_attention(like, data.train_dataloader(), precision, seconds)
+        self.training = MarianTraining(like, data.train_dataloader(), precision, self.attention)
+
+    def description(self) -> tuple[str, str, str]:
+        """Return system, task and precision."""
+        name = f"HF Marian, {self.attention}, {'memory kept' if self.keeps_memory else 'plain'}"
+        return name, "training", self.training.precision
+
+    def train(self, seconds: float) -> int:
+        """Go on for some time; return the target tokens."""
+        return self.training.train(seconds)
+
+    def translate(self, sources: Sequence[str]) -> list[str]:
+        """Translate with what was learned."""
+        batch_tokens = self.data.hparams["batch_tokens"]
+        return generate(self.training.model.eval(), self.data.tokenizer, sources, 1, 0.0, batch_tokens)
 
 
 class Turns(Callback):
@@ -90,16 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data.load()
     layers = {"n_encoder_layers": flags.n_layers, "n_decoder_layers": flags.n_layers}
     module = TranslationModule(flags.vocab_size, flags.d_model, flags.n_heads, d_ff=flags.d_ff, **layers)
-    peers = {
-        f"HF Marian {precision}": MarianTraining(
-            module.model,
-            data.train_dataloader(),
-            precision,
-            fastest_attention(module.model, data.train_dataloader(), precision, flags.seconds / 2),
-        )
-        for precision in ("float32", "bfloat16")
+    settings = {
+        "hf_marian_float32": ("float32", True),
+        "hf_marian_bf16": ("bfloat16", True),
+        "hf_marian_float32_plain": ("float32", False),
+        "hf_marian_bf16_plain": ("bfloat16", False),
     }
-    turns = Turns({name: peer.train for name, peer in peers.items()}, flags.seconds, flags.rounds)
+    peers = {name: Apart(Peer, module.model, data, *each, flags.seconds / 2) for name, each in settings.items()}
+    turns = Turns({name: partial(peer.do, "train") for name, peer in peers.items()}, flags.seconds, flags.rounds)
     precision = train_ours(module, data, turns)
 
     source, target = (list(data.load()["train"][f"{side}_length"]) for side in ("src", "tgt"))
@@ -108,15 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sources, references = data.texts("test")
     translations = {OURS: Translator(module.model, data.tokenizer, dict(data.hparams)).translate(sources, beam_size=1)}
     for name, peer in peers.items():
-        translations[name] = generate(peer.model.eval(), data.tokenizer, sources, 1, 0.0, flags.batch_tokens)
+        translations[name] = peer.do("translate", sources)
     bleu = {name: BLEU().corpus_score(texts, [references]).score for name, texts in translations.items()}
 
     rows = [row(OURS, "training", precision, turns.warm(OURS), our_flops, bleu[OURS])]
-    for name, peer in peers.items():
-        attention = peer.model.config._attn_implementation
-        rows.append(row(f"HF Marian, {attention}", "training", peer.precision, turns.warm(name), flops, bleu[name]))
-    ours, float32, bfloat16 = (turns.warm(name) for name in turns.turns)
-    ratios = {"training/hf_marian_float32": ratio(ours, float32), "training/hf_marian_bf16": ratio(ours, bfloat16)}
+    rows += [row(*peer.do("description"), turns.warm(name), flops, bleu[name]) for name, peer in peers.items()]
+    ratios = {f"training/{name}": ratio(turns.warm(OURS), turns.warm(name)) for name in peers}
     trained = (flags.rounds + 1) * flags.seconds
     report(f"Training, target tokens; greedy test BLEU after {trained:.0f} s of it", rows, ratios, flags.json)
 
