@@ -33,7 +33,7 @@ from translate import Translator
 OURS = "this project"
 
 
-class Peer:
+class Peer(MarianTraining):
     """MarianMT in training, in a process of its own."""
 
     def __init__(
@@ -50,23 +50,18 @@ class Peer:
         """
         if keeps_memory:
             keep_freed_memory()
-        self.data, self.keeps_memory = data, keeps_memory
-        self.attention = fastest_attention(like, data.train_dataloader(), precision, seconds)
-        self.training = MarianTraining(like, data.train_dataloader(), precision, self.attention)
+        attention = fastest_attention(like, data.train_dataloader(), precision, seconds)
+        super().__init__(like, data.train_dataloader(), precision, attention)
+        self.data, self.name = data, f"HF Marian, {attention}, {'memory kept' if keeps_memory else 'plain'}"
 
     def description(self) -> tuple[str, str, str]:
         """Return system, task and precision."""
-        name = f"HF Marian, {self.attention}, {'memory kept' if self.keeps_memory else 'plain'}"
-        return name, "training", self.training.precision
-
-    def train(self, seconds: float) -> int:
-        """Go on for some time; return the target tokens."""
-        return self.training.train(seconds)
+        return self.name, "training", self.precision
 
     def translate(self, sources: Sequence[str]) -> list[str]:
         """Translate with what was learned."""
         batch_tokens = self.data.hparams["batch_tokens"]
-        return generate(self.training.model.eval(), self.data.tokenizer, sources, 1, 0.0, batch_tokens)
+        return generate(self.model.eval(), self.data.tokenizer, sources, 1, 0.0, batch_tokens)
 
 
 class Turns(Callback):
