@@ -1,23 +1,31 @@
-"""A contestant in a process of its own, as its user would start it: no setting of ours reaches it there."""
+"""A contestant in a process of its own, as its user would start it: no setting of ours reaches it there unasked."""
 
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from model.memory import keep_freed_memory
+
 
 class Apart:
-    """An object that lives in another process, until this one ends."""
+    """An object that lives in another process, as long as this one is in use."""
 
-    def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
-        """Start the process, and wait for the object to be made there; `make` and its arguments are pickled.
+    def __init__(self, make: Callable[..., Any], *arguments: Any, keeps_memory: bool) -> None:
+        """Start the process, and wait for the object to be made there.
+
+        Args:
+            make: makes the object; it is pickled, like its arguments.
+            arguments: of `make`.
+            keeps_memory: whether the C library is set there as our programs set it for themselves.
 
         Raises:
             EOFError: the other process has failed, and has said why.
         """
         spawn = multiprocessing.get_context("spawn")
         self.connection, there = spawn.Pipe()
-        spawn.Process(target=serve, args=(there, make, *arguments), daemon=True).start()
+        spawn.Process(target=serve, args=(there, keeps_memory, make, *arguments), daemon=True).start()
         there.close()
         self.connection.recv()
 
@@ -31,10 +39,13 @@ class Apart:
         return self.connection.recv()
 
 
-def serve(connection: Connection, make: Callable[..., Any], *arguments: Any) -> None:
-    """Make the object and do what is asked of it."""
+def serve(connection: Connection, keeps_memory: bool, make: Callable[..., Any], *arguments: Any) -> None:
+    """Make the object and do what is asked of it, until nobody asks any more."""
+    if keeps_memory:
+        keep_freed_memory()
     served = make(*arguments)
     connection.send(None)
-    while True:
-        method, arguments = connection.recv()
-        connection.send(getattr(served, method)(*arguments))
+    with contextlib.suppress(EOFError):
+        while True:
+            method, arguments = connection.recv()
+            connection.send(getattr(served, method)(*arguments))

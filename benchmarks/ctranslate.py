@@ -2,8 +2,9 @@
 
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ctranslate2
 import sentencepiece as spm
@@ -30,24 +31,20 @@ class Settings(NamedTuple):
 class CTranslate:
     """Text in, text out, as a user of CTranslate2 would write it."""
 
-    def __init__(self, model: Path, precision: str, settings: Settings, device: str = "cpu") -> None:
-        """Args: model, a folder that `convert` made; precision, one of its compute types; settings; device."""
-        self.batch_tokens = settings.batch_tokens
+    def __init__(self, model: Path, precision: str, device: str = "cpu") -> None:
+        """Args: model, a folder that `convert` made; precision, one of its compute types; device."""
         self.processor = spm.SentencePieceProcessor(model_file=str(model / "sentencepiece.model"))
-        self.translator = ctranslate2.Translator(
-            str(model),
-            device=device,
-            compute_type=precision,
-            inter_threads=settings.translators,
-            intra_threads=settings.threads,
-        )
+        self.open = partial(ctranslate2.Translator, str(model), device=device, compute_type=precision)
+        self.engines: dict[Settings, Any] = {}  # all that were asked for
 
-    def translate(self, texts: Sequence[str], beam_size: int, length_penalty: float) -> list[str]:
+    def translate(self, texts: Sequence[str], settings: Settings, beam_size: int, length_penalty: float) -> list[str]:
         """Translate sentences; it sorts them by length itself."""
+        if settings not in self.engines:
+            self.engines[settings] = self.open(inter_threads=settings.translators, intra_threads=settings.threads)
         normal = [" ".join(unicodedata.normalize("NFC", text).replace("’", "'").split()) for text in texts]
-        results = self.translator.translate_batch(
+        results = self.engines[settings].translate_batch(
             self.processor.encode(normal, out_type=str),
-            max_batch_size=self.batch_tokens,
+            max_batch_size=settings.batch_tokens,
             batch_type="tokens",
             beam_size=beam_size,
             length_penalty=length_penalty,

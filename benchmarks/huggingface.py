@@ -128,6 +128,18 @@ def m2m100(ours: Transformer) -> Any:
     return theirs.to(device()).eval()
 
 
+class M2M100Translation:
+    """Our weights in M2M100: text in, text out."""
+
+    def __init__(self, ours: Transformer, tokenizer: Tokenizer, precision: str) -> None:
+        """Args: ours; tokenizer, ours; precision, `float32` or `bfloat16`."""
+        self.model, self.tokenizer = m2m100(ours).to(getattr(torch, precision)), tokenizer
+
+    def translate(self, texts: Sequence[str], batch_tokens: int, beam_size: int, length_penalty: float) -> list[str]:
+        """Translate sentences; see `generate`."""
+        return generate(self.model, self.tokenizer, texts, beam_size, length_penalty, batch_tokens)
+
+
 @torch.inference_mode()
 def generate(
     model: Any, tokenizer: Tokenizer, texts: Sequence[str], beam_size: int, length_penalty: float, batch_tokens: int

@@ -22,8 +22,8 @@ def main(system: str, model: str, file: str, beam_size: str) -> None:
     else:
         from benchmarks.ctranslate import CTranslate, Settings
 
-        translator = CTranslate(Path(model), "float32", Settings.whole_machine(os.cpu_count() or 1))
-        translator.translate(texts, int(beam_size), length_penalty=1.0)
+        settings = Settings.whole_machine(os.cpu_count() or 1)
+        CTranslate(Path(model), "float32").translate(texts, settings, int(beam_size), length_penalty=1.0)
 
 
 def held(pid: int) -> tuple[int, int]:

@@ -24,7 +24,6 @@ from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, r
 from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
-from model.memory import keep_freed_memory
 from model.module import TranslationModule
 from model.sampling import sample_pieces
 from model.transformer import PAD, Transformer
@@ -36,27 +35,22 @@ OURS = "this project"
 class Peer(MarianTraining):
     """MarianMT in training, in a process of its own."""
 
-    def __init__(
-        self, like: Transformer, data: TranslationData, precision: str, keeps_memory: bool, seconds: float
-    ) -> None:
+    def __init__(self, like: Transformer, data: TranslationData, precision: str, seconds: float) -> None:
         """Choose the faster attention.
 
         Args:
             like: gives the sizes.
             data: gives the batches.
             precision: `float32` or `bfloat16` products.
-            keeps_memory: whether the C library is set as `train.py` sets it, which a plain loop does not do.
             seconds: for a trial of each attention.
         """
-        if keeps_memory:
-            keep_freed_memory()
         attention = fastest_attention(like, data.train_dataloader(), precision, seconds)
         super().__init__(like, data.train_dataloader(), precision, attention)
-        self.data, self.name = data, f"HF Marian, {attention}, {'memory kept' if keeps_memory else 'plain'}"
+        self.data, self.attention = data, attention
 
-    def description(self) -> tuple[str, str, str]:
-        """Return system, task and precision."""
-        return self.name, "training", self.precision
+    def description(self) -> str:
+        """Say what was chosen."""
+        return f"HF Marian, {self.attention}"
 
     def translate(self, sources: Sequence[str]) -> list[str]:
         """Translate with what was learned."""
@@ -130,7 +124,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "hf_marian_float32_plain": ("float32", False),
         "hf_marian_bf16_plain": ("bfloat16", False),
     }
-    peers = {name: Apart(Peer, module.model, data, *each, flags.seconds / 2) for name, each in settings.items()}
+    peers = {
+        name: Apart(Peer, module.model, data, precision, flags.seconds / 2, keeps_memory=keeps_memory)
+        for name, (precision, keeps_memory) in settings.items()
+    }
     turns = Turns({name: partial(peer.do, "train") for name, peer in peers.items()}, flags.seconds, flags.rounds)
     precision = train_ours(module, data, turns)
 
@@ -144,7 +141,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bleu = {name: BLEU().corpus_score(texts, [references]).score for name, texts in translations.items()}
 
     rows = [row(OURS, "training", precision, turns.warm(OURS), our_flops, bleu[OURS])]
-    rows += [row(*peer.do("description"), turns.warm(name), flops, bleu[name]) for name, peer in peers.items()]
+    for name, peer in peers.items():
+        their_precision, keeps_memory = settings[name]
+        system = f"{peer.do('description')}, {'memory kept' if keeps_memory else 'plain'}"
+        rows.append(row(system, "training", their_precision, turns.warm(name), flops, bleu[name]))
     ratios = {f"training/{name}": ratio(turns.warm(OURS), turns.warm(name)) for name in peers}
     trained = (flags.rounds + 1) * flags.seconds
     report(f"Training, target tokens; greedy test BLEU after {trained:.0f} s of it", rows, ratios, flags.json)

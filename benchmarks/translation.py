@@ -1,7 +1,7 @@
 """Translation speed beside CTranslate2 and Hugging Face: `python -m benchmarks.translation --data DIR --json FILE`."""
 
 import argparse
-import contextlib
+import copy
 import subprocess
 import sys
 import tempfile
@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ctranslate2 import get_supported_compute_types
 from sacrebleu.metrics import BLEU
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/translation.py` works too
 
+from benchmarks.apart import Apart
 from benchmarks.ctranslate import CTranslate, Settings
-from benchmarks.huggingface import PEERS_LENGTH_PENALTY, generate, m2m100
+from benchmarks.huggingface import PEERS_LENGTH_PENALTY, M2M100Translation
 from benchmarks.machine import device, forward_flops, now, ratio, report, row, take_turns
 from benchmarks.memory import peak_of
 from convert import convert
 from data import Tokenizer
 from errors import UserError, one_sentence
 from evaluate import lines_of
+from model import Transformer
 from translate import Translator
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +36,8 @@ PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours, and Hugging Face's
 HF_TOKENS = (1024, 2048, 4096, 8192)  # batches worth a try
 # CTranslate2's; a processor or GPU has some of them.
 COMPUTE_TYPES = ("float32", "int8", "int8_float32", "float16", "bfloat16", "int8_float16")
+# How a peer's C library treats freed memory, and what the table says of it; its users can set it as we set ours.
+MEMORY = {False: "", True: ", memory kept"}
 WITHIN = 0.2  # of the float32 BLEU: what counts as the same quality
 BRIEF = ("--model.consistency=0", "--model.dropout=0.1")  # of a training too short to overfit
 TRIAL, LATENCY = 200, 100  # sentences to choose settings by, and to translate one at a time
@@ -115,26 +120,35 @@ def ours(checkpoint: Path, beam_size: int) -> list[Contestant]:
     return contestants
 
 
-def ctranslate2(model: Path, precision: str, settings: Settings, beam_size: int, tokenizer: Tokenizer) -> Contestant:
-    """Load our weights in CTranslate2."""
-    threads = torch.get_num_threads()
-    engine = CTranslate(model, precision, settings, device().type)
-    torch.set_num_threads(threads)  # which CTranslate2 has changed for everybody
-    name = f"CTranslate2, {settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
+def ctranslate2(
+    model: Path, precision: str, ways: Sequence[Settings], beam_size: int, tokenizer: Tokenizer
+) -> list[Contestant]:
+    """Load our weights in CTranslate2, to be run in several ways, with the C library as it is and set as ours."""
+    contestants = []
+    for keeps_memory, ending in MEMORY.items():
+        engine = Apart(CTranslate, model, precision, device().type, keeps_memory=keeps_memory)
+        for settings in ways:
 
-    def translate(texts: Sequence[str]) -> list[str]:
-        return engine.translate(texts, beam_size, PEERS_LENGTH_PENALTY)
+            def translate(texts: Sequence[str], engine: Apart = engine, settings: Settings = settings) -> list[str]:
+                return engine.do("translate", texts, settings, beam_size, PEERS_LENGTH_PENALTY)
 
-    return Contestant(name, precision, translate, tokenizer)
+            way = f"{settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
+            contestants.append(Contestant(f"CTranslate2, {way}{ending}", precision, translate, tokenizer))
+    return contestants
 
 
-def hugging_face(peer: Any, precision: str, size: int, beam_size: int, tokenizer: Tokenizer) -> Contestant:
-    """Give Hugging Face's M2M100, which holds our weights, so many source tokens at once."""
+def hugging_face(network: Transformer, precision: str, beam_size: int, tokenizer: Tokenizer) -> list[Contestant]:
+    """Load our weights in Hugging Face's M2M100, to be given batches of several sizes, with both C libraries."""
+    contestants = []
+    for keeps_memory, ending in MEMORY.items():
+        peer = Apart(M2M100Translation, network, tokenizer, precision, keeps_memory=keeps_memory)
+        for size in HF_TOKENS:
 
-    def translate(texts: Sequence[str]) -> list[str]:
-        return generate(peer, tokenizer, texts, beam_size, PEERS_LENGTH_PENALTY, size)
+            def translate(texts: Sequence[str], peer: Apart = peer, size: int = size) -> list[str]:
+                return peer.do("translate", texts, size, beam_size, PEERS_LENGTH_PENALTY)
 
-    return Contestant(f"HF M2M100, {size} tokens", precision, translate, tokenizer)
+            contestants.append(Contestant(f"HF M2M100, {size} tokens{ending}", precision, translate, tokenizer))
+    return contestants
 
 
 def fastest(contestants: Sequence[Contestant], work: Callable[[Contestant], object]) -> Contestant:
@@ -160,26 +174,23 @@ def compare(
     """Translate in batches with everybody in turn; return rows and ratios."""
     mine = ours(checkpoint, beam_size)
     translator = Translator.load(checkpoint)
-    tokenizer, network = translator.tokenizer, translator.model
+    tokenizer, network = translator.tokenizer, copy.deepcopy(translator.model)  # as it was before `pack`
     trial = sources[:: max(1, len(sources) // TRIAL)]
 
     def translate_trial(contestant: Contestant) -> object:
         return contestant.work(trial)
 
-    theirs = []
-    for precision in COMPUTE_TYPES:
-        with contextlib.suppress(ValueError):  # a compute type that this device does not have
-            tries = [
-                ctranslate2(model, precision, s, beam_size, tokenizer)
-                for s in Settings.worth_a_try(torch.get_num_threads())
-            ]
-            theirs.append(fastest(tries, translate_trial))
+    ways = Settings.worth_a_try(torch.get_num_threads())
+    theirs = [
+        fastest(ctranslate2(model, precision, ways, beam_size, tokenizer), translate_trial)
+        for precision in COMPUTE_TYPES
+        if precision in get_supported_compute_types(device().type)
+    ]
     float32, low = theirs[0], fastest(theirs, translate_trial)
-    hf = []
-    for precision in PRECISIONS.values():
-        peer = m2m100(network).to(getattr(torch, precision))
-        tries = [hugging_face(peer, precision, size, beam_size, tokenizer) for size in HF_TOKENS]
-        hf.append(fastest(tries, translate_trial))
+    hf = [
+        fastest(hugging_face(network, precision, beam_size, tokenizer), translate_trial)
+        for precision in PRECISIONS.values()
+    ]
     everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, *hf]))}
     names = {contestant: name for name, contestant in everybody.items()}
     turns = take_turns({name: partial(c.work, sources) for name, c in everybody.items()}, rounds)
@@ -202,10 +213,8 @@ def latency(
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Translate one sentence at a time, beam 4; return rows and ratio."""
     mine = ours(checkpoint, beam_size=4)[0]
-    tries = [
-        ctranslate2(model, "float32", Settings.whole_machine(threads), 4, mine.tokenizer)
-        for threads in sorted({1, torch.get_num_threads()})
-    ]
+    ways = [Settings.whole_machine(threads) for threads in sorted({1, torch.get_num_threads()})]
+    tries = ctranslate2(model, "float32", ways, 4, mine.tokenizer)
     theirs = fastest(tries, lambda contestant: contestant.work_one_by_one(sources[: TRIAL // 10]))
     everybody = {OURS: mine, "CTranslate2": theirs}
     turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
