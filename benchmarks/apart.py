@@ -1,5 +1,6 @@
 """A contestant in a process of its own, as its user would start it: no setting of ours reaches it there unasked."""
 
+import atexit
 import contextlib
 import multiprocessing
 from collections.abc import Callable
@@ -25,7 +26,9 @@ class Apart:
         """
         spawn = multiprocessing.get_context("spawn")
         self.connection, there = spawn.Pipe()
-        spawn.Process(target=serve, args=(there, keeps_memory, make, *arguments), daemon=True).start()
+        process = spawn.Process(target=serve, args=(there, keeps_memory, make, *arguments))
+        process.start()
+        atexit.register(process.kill)  # no daemon, as daemons may have no children
         there.close()
         self.connection.recv()
 

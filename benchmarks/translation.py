@@ -107,16 +107,16 @@ def train(data: Path, minutes: int, folder: Path) -> Path:
     return folder / "runs" / "benchmark" / "best.ckpt"
 
 
-def ours(checkpoint: Path, beam_size: int) -> list[Contestant]:
+def ours(checkpoint: Path, beam_size: int, tokenizer: Tokenizer) -> list[Contestant]:
     """Load our translator in its default precision and in every other."""
     contestants = []
     for flag, precision in PRECISIONS.items():
-        translator = Translator.load(checkpoint, precision=flag)
+        translator = Apart(Translator.load, checkpoint, "auto", flag, keeps_memory=True)  # as it sets itself
 
-        def translate(texts: Sequence[str], translator: Translator = translator) -> list[str]:
-            return translator.translate(texts, beam_size=beam_size)
+        def translate(texts: Sequence[str], translator: Apart = translator) -> list[str]:
+            return translator.do("translate", texts, beam_size)
 
-        contestants.append(Contestant(OURS, precision, translate, translator.tokenizer))
+        contestants.append(Contestant(OURS, precision, translate, tokenizer))
     return contestants
 
 
@@ -172,9 +172,9 @@ def compare(
     rounds: int,
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Translate in batches with everybody in turn; return rows and ratios."""
-    mine = ours(checkpoint, beam_size)
     translator = Translator.load(checkpoint)
     tokenizer, network = translator.tokenizer, copy.deepcopy(translator.model)  # as it was before `pack`
+    mine = ours(checkpoint, beam_size, tokenizer)
     trial = sources[:: max(1, len(sources) // TRIAL)]
 
     def translate_trial(contestant: Contestant) -> object:
@@ -212,13 +212,14 @@ def latency(
     checkpoint: Path, model: Path, sources: Sequence[str], references: Sequence[str], rounds: int
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Translate one sentence at a time, beam 4; return rows and ratio."""
-    mine = ours(checkpoint, beam_size=4)[0]
+    translator = Translator.load(checkpoint)
+    mine = ours(checkpoint, 4, translator.tokenizer)[0]
     ways = [Settings.whole_machine(threads) for threads in sorted({1, torch.get_num_threads()})]
     tries = ctranslate2(model, "float32", ways, 4, mine.tokenizer)
     theirs = fastest(tries, lambda contestant: contestant.work_one_by_one(sources[: TRIAL // 10]))
     everybody = {OURS: mine, "CTranslate2": theirs}
     turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
-    flops = cost(Translator.load(checkpoint).model, mine.tokenizer, sources, references, 4)
+    flops = cost(translator.model, mine.tokenizer, sources, references, 4)
     bleu = {name: BLEU().corpus_score(c.texts, [references]).score for name, c in everybody.items()}
     rows = []
     for name, contestant in everybody.items():

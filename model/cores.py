@@ -21,8 +21,8 @@ def workers() -> int:
 def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
     """Do jobs, so many at the same time, under the caller's autocast; return their results in order.
 
-    Each has its share of the threads of this process, even where it is alone: threads that share a product wait for
-    each other at its end, which takes longer than the products of a small network.
+    Each has its share of the threads of this process, even where there are fewer jobs: threads that share the products
+    of a small network wait for each other.
     """
     threads = torch.get_num_threads()
     share = max(1, threads // at_once)

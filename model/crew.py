@@ -23,6 +23,7 @@ from model.cores import MOST, side_by_side
 
 Tool = TypeVar("Tool")
 Result = TypeVar("Result")
+TOGETHER = 4  # threads that share one item; what more of them gain was never measured
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal to get when the parent dies, however it does
 
 
@@ -49,7 +50,8 @@ class Crew(Generic[Tool, Result]):
         """Do all items; return the results in order.
 
         Args:
-            items: like options and results, they can be pickled. One alone is done by this process.
+            items: like options and results, they can be pickled. One alone is done by this process, with several
+                threads: of few rows, products do little but read the weights, which two cores do sooner than one.
             options: the same for all.
 
         Raises:
@@ -78,7 +80,8 @@ class Crew(Generic[Tool, Result]):
             finally:
                 idle.put(tool)
 
-        return side_by_side([partial(work, item) for item in items], min(len(self.tools), MOST))
+        at_once = min(len(self.tools), MOST, max(len(items), len(self.tools) // TOGETHER))
+        return side_by_side([partial(work, item) for item in items], at_once)
 
     def _has_copies(self, n_items: int) -> bool:
         """Say whether this process has copies; make them if it never tried, and there are items for all."""

@@ -98,6 +98,18 @@ def test_one_item_is_done_here() -> None:
     assert Crew(whoami, ["tool"] * 2, copied=True).map([0], greeting="hello")[0][0] == os.getpid()
 
 
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (2, 2), (4, 4), (8, 4), (12, 4)])
+def test_one_item_is_done_by_a_few_threads_together(threads: int, expected: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        workers = Crew(whoami, ["tool"] * threads, copied=False)
+        assert workers.map([0], greeting="hello")[0][2] == expected
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_beside_another_thread_nothing_is_copied() -> None:
     end = threading.Event()
     beside = threading.Thread(target=end.wait)
