@@ -80,7 +80,7 @@ class Crew(Generic[Tool, Result]):
             finally:
                 idle.put(tool)
 
-        at_once = min(len(self.tools), MOST, max(len(items), len(self.tools) // TOGETHER))
+        at_once = min(len(self.tools), MOST, max(1, len(items), len(self.tools) // TOGETHER))
         return side_by_side([partial(work, item) for item in items], at_once)
 
     def _has_copies(self, n_items: int) -> bool:

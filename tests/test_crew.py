@@ -98,6 +98,11 @@ def test_one_item_is_done_here() -> None:
     assert Crew(whoami, ["tool"] * 2, copied=True).map([0], greeting="hello")[0][0] == os.getpid()
 
 
+@pytest.mark.parametrize("tools", [1, 2, 8])
+def test_without_items_there_are_no_results(tools: int) -> None:
+    assert Crew(whoami, ["tool"] * tools, copied=True).map([], greeting="hello") == []
+
+
 @pytest.mark.parametrize(("threads", "expected"), [(1, 1), (2, 2), (4, 4), (8, 4), (12, 4)])
 def test_one_item_is_done_by_a_few_threads_together(threads: int, expected: int) -> None:
     before = torch.get_num_threads()
