@@ -29,7 +29,6 @@ from model import Transformer
 from translate import Translator
 
 ROOT = Path(__file__).parent.parent
-Translate = Callable[[Sequence[str]], list[str]]
 OURS = "this project"
 TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
 PRECISIONS = {"32": "float32", "bf16": "bfloat16"}  # ours, and Hugging Face's
@@ -46,10 +45,24 @@ TRIAL, LATENCY = 200, 100  # sentences to choose settings by, and to translate o
 class Contestant:
     """One translator at one task: does the test set in each turn, and keeps what it said."""
 
-    def __init__(self, system: str, precision: str, translate: Translate, tokenizer: Tokenizer) -> None:
-        """Args: system and precision, for the table; translate; tokenizer, counts target tokens for everybody."""
-        self.system, self.precision, self.translate, self.tokenizer = system, precision, translate, tokenizer
+    def __init__(
+        self, system: str, precision: str, translator: Apart, how: tuple[Any, ...], tokenizer: Tokenizer
+    ) -> None:
+        """Say who translates, and how.
+
+        Args:
+            system, precision: for the table.
+            translator: has a method `translate`.
+            how: what that takes after the texts.
+            tokenizer: counts target tokens for everybody.
+        """
+        self.system, self.precision, self.tokenizer = system, precision, tokenizer
+        self.translator, self.how = translator, how
         self.texts: list[str] = []
+
+    def translate(self, texts: Sequence[str]) -> list[str]:
+        """Translate sentences."""
+        return self.translator.do("translate", texts, *self.how)
 
     def work(self, sources: Sequence[str]) -> int:
         """Translate everything; return the target tokens."""
@@ -112,11 +125,7 @@ def ours(checkpoint: Path, beam_size: int, tokenizer: Tokenizer) -> list[Contest
     contestants = []
     for flag, precision in PRECISIONS.items():
         translator = Apart(Translator.load, checkpoint, "auto", flag, keeps_memory=True)  # as it sets itself
-
-        def translate(texts: Sequence[str], translator: Apart = translator) -> list[str]:
-            return translator.do("translate", texts, beam_size)
-
-        contestants.append(Contestant(OURS, precision, translate, tokenizer))
+        contestants.append(Contestant(OURS, precision, translator, (beam_size,), tokenizer))
     return contestants
 
 
@@ -128,12 +137,9 @@ def ctranslate2(
     for keeps_memory, ending in MEMORY.items():
         engine = Apart(CTranslate, model, precision, device().type, keeps_memory=keeps_memory)
         for settings in ways:
-
-            def translate(texts: Sequence[str], engine: Apart = engine, settings: Settings = settings) -> list[str]:
-                return engine.do("translate", texts, settings, beam_size, PEERS_LENGTH_PENALTY)
-
             way = f"{settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
-            contestants.append(Contestant(f"CTranslate2, {way}{ending}", precision, translate, tokenizer))
+            how = settings, beam_size, PEERS_LENGTH_PENALTY
+            contestants.append(Contestant(f"CTranslate2, {way}{ending}", precision, engine, how, tokenizer))
     return contestants
 
 
@@ -143,11 +149,8 @@ def hugging_face(network: Transformer, precision: str, beam_size: int, tokenizer
     for keeps_memory, ending in MEMORY.items():
         peer = Apart(M2M100Translation, network, tokenizer, precision, keeps_memory=keeps_memory)
         for size in HF_TOKENS:
-
-            def translate(texts: Sequence[str], peer: Apart = peer, size: int = size) -> list[str]:
-                return peer.do("translate", texts, size, beam_size, PEERS_LENGTH_PENALTY)
-
-            contestants.append(Contestant(f"HF M2M100, {size} tokens{ending}", precision, translate, tokenizer))
+            how = size, beam_size, PEERS_LENGTH_PENALTY
+            contestants.append(Contestant(f"HF M2M100, {size} tokens{ending}", precision, peer, how, tokenizer))
     return contestants
 
 
