@@ -12,25 +12,55 @@ from model.cores import side_by_side, workers
 from model.transformer import Transformer
 
 NS_STEPS = 4  # of Muon's iteration; with a fifth, PyTorch's default, a network learns no more and a step takes longer
+PERIOD = 3  # updates of which one moves a matrix
+
+
+class PeriodicMuon(Muon):
+    """Muon that moves its matrix at every third update, and then three times as far.
+
+    Its momentum takes every gradient, but turns slowly; to orthogonalise it at each update is most of the work.
+    """
+
+    def __init__(self, matrix: nn.Parameter, learning_rate: float, updates: int) -> None:
+        """Args: matrix; learning_rate of one update; updates, where to start counting."""
+        super().__init__([matrix], lr=PERIOD * learning_rate, weight_decay=0.0, ns_steps=NS_STEPS)
+        self.param_groups[0]["updates"] = updates  # saved with the group
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take the gradient into the momentum; move the matrix where it is its turn."""
+        (group,) = self.param_groups
+        (matrix,) = group["params"]
+        if matrix.grad is None:  # nothing is learned from this update
+            return None
+        group["updates"] += 1
+        if group["updates"] % PERIOD == 0:
+            return super().step(closure)
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
+        return None
 
 
 class MuonAdamW(Optimizer):
     """Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases, behind one interface.
 
     Muon replaces the momentum of a matrix by the nearest orthogonal matrix, so that no direction of the update
-    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. Each layer
-    has a Muon of its own, which one core does beside the others. One interface lets the Trainer clip, accumulate,
-    schedule and save as with any optimizer.
+    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. Each matrix
+    has a Muon of its own, which one core does beside the others; at each update it is the turn of a third of them. One
+    interface lets the Trainer clip, accumulate, schedule and save as with any optimizer.
     """
 
     def __init__(self, model: Transformer, learning_rate: float, adamw_learning_rate: float) -> None:
-        # The largest layers first, so that no core waits long for the last.
-        layers = [[p for p in layer.parameters() if p.ndim == 2] for layer in (*model.decoder, *model.encoder)]
-        chosen = {p for matrices in layers for p in matrices}
+        layers = (*model.encoder, *model.decoder)
+        matrices = [p for layer in layers for p in layer.parameters() if p.ndim == 2]
+        matrices.sort(key=torch.numel, reverse=True)  # so that no core waits long for the last
+        chosen = set(matrices)
         others = [p for p in model.parameters() if p not in chosen]
         self.parts: list[Optimizer] = [
-            *(Muon(matrices, lr=learning_rate, weight_decay=0.0, ns_steps=NS_STEPS) for matrices in layers),
             AdamW(others, lr=adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+            *(PeriodicMuon(matrix, learning_rate, i) for i, matrix in enumerate(matrices)),
         ]
         super().__init__([group for part in self.parts for group in part.param_groups], {})
         self._share_groups()

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Muon
 
 import model.linear as products
 from errors import UserError
@@ -17,7 +18,7 @@ from model.attention import MultiHeadAttention
 from model.chance import chance_of
 from model.dropout import Dropout
 from model.loss import ProjectedCrossEntropy, projected_cross_entropy
-from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay
+from model.optimizer import NS_STEPS, PERIOD, MuonAdamW, inverse_sqrt_decay, linear_decay
 from model.sampling import sample_pieces
 from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD
@@ -352,9 +353,27 @@ def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
             assert not torch.equal(ours, start[name]), name
 
 
+def test_muon_moves_a_third_of_the_matrices_at_each_update_thrice_as_far() -> None:
+    model, other = small(), small()
+    matrices = [[p for p in m.parameters() if p.ndim == 2 and p is not m.embedding.weight] for m in (model, other)]
+    optimizer, every = MuonAdamW(model, 0.02, 0.0), Muon(matrices[1], lr=0.02, weight_decay=0.0, ns_steps=NS_STEPS)
+    for ours, theirs in zip(*matrices, strict=True):  # always the same gradient, whose momentum keeps its direction
+        ours.grad = theirs.grad = torch.randn_like(ours)
+    moved = []
+    for _ in range(2 * PERIOD):
+        before = [p.clone() for p in matrices[0]]
+        optimizer.step()
+        every.step()
+        moved.append({i for i, p in enumerate(matrices[0]) if not torch.equal(p, before[i])})
+    assert moved[:PERIOD] == moved[PERIOD:] and set.union(*moved) == set(range(len(matrices[0])))
+    assert sum(map(len, moved[:PERIOD])) == len(matrices[0]) and max(map(len, moved)) - min(map(len, moved)) <= 1
+    for ours, theirs in zip(*matrices, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)  # it is done in bfloat16
+
+
 def test_a_state_with_other_parts_is_refused_in_a_sentence() -> None:
     state = MuonAdamW(small(), 0.02, 0.002).state_dict()
-    with pytest.raises(UserError, match="has 6 parts, not 4: it is of another version"):
+    with pytest.raises(UserError, match="has 43 parts, not 27: it is of another version"):
         MuonAdamW(small(n_encoder_layers=1, n_decoder_layers=2), 0.02, 0.002).load_state_dict(state)
 
 
