@@ -353,22 +353,40 @@ def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
             assert not torch.equal(ours, start[name]), name
 
 
-def test_muon_moves_a_third_of_the_matrices_at_each_update_thrice_as_far() -> None:
+def beside_muon() -> tuple[MuonAdamW, Muon, list[tuple[nn.Parameter, nn.Parameter]]]:
+    """Return ours, PyTorch's, and the matrices of two equal models that they move."""
     model, other = small(), small()
     matrices = [[p for p in m.parameters() if p.ndim == 2 and p is not m.embedding.weight] for m in (model, other)]
-    optimizer, every = MuonAdamW(model, 0.02, 0.0), Muon(matrices[1], lr=0.02, weight_decay=0.0, ns_steps=NS_STEPS)
-    for ours, theirs in zip(*matrices, strict=True):  # always the same gradient, whose momentum keeps its direction
+    every = Muon(matrices[1], lr=0.02, weight_decay=0.0, ns_steps=NS_STEPS)
+    return MuonAdamW(model, 0.02, 0.0), every, list(zip(*matrices, strict=True))
+
+
+def test_muon_moves_a_third_of_the_matrices_at_each_update_thrice_as_far() -> None:
+    optimizer, every, pairs = beside_muon()
+    for ours, theirs in pairs:  # always the same gradient, whose momentum keeps its direction
         ours.grad = theirs.grad = torch.randn_like(ours)
     moved = []
     for _ in range(2 * PERIOD):
-        before = [p.clone() for p in matrices[0]]
+        before = [ours.clone() for ours, _ in pairs]
         optimizer.step()
         every.step()
-        moved.append({i for i, p in enumerate(matrices[0]) if not torch.equal(p, before[i])})
-    assert moved[:PERIOD] == moved[PERIOD:] and set.union(*moved) == set(range(len(matrices[0])))
-    assert sum(map(len, moved[:PERIOD])) == len(matrices[0]) and max(map(len, moved)) - min(map(len, moved)) <= 1
-    for ours, theirs in zip(*matrices, strict=True):
+        moved.append({i for i, (ours, _) in enumerate(pairs) if not torch.equal(ours, before[i])})
+    assert moved[:PERIOD] == moved[PERIOD:] and set.union(*moved) == set(range(len(pairs)))
+    assert sum(map(len, moved[:PERIOD])) == len(pairs) and max(map(len, moved)) - min(map(len, moved)) <= 1
+    for ours, theirs in pairs:
         torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0)  # it is done in bfloat16
+
+
+def test_muons_momentum_takes_the_gradients_between_turns_too() -> None:
+    optimizer, every, pairs = beside_muon()
+    for _ in range(PERIOD + 1):
+        for ours, theirs in pairs:
+            ours.grad = theirs.grad = torch.randn_like(ours)
+        optimizer.step()
+        every.step()
+    states = {matrix: state for part in optimizer.parts for matrix, state in part.state.items()}
+    for ours, theirs in pairs:
+        torch.testing.assert_close(states[ours]["momentum_buffer"], every.state[theirs]["momentum_buffer"])
 
 
 def test_a_state_with_other_parts_is_refused_in_a_sentence() -> None:
