@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,6 +96,7 @@ class Crew(Generic[Tool, Result]):
             ):
                 pool = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
                 pool.submit(os.getpid)  # makes them all
+                weakref.finalize(self, _end, pool)  # or when the program ends, while Python still knows how
                 self.pool, self.copies = pool, set(multiprocessing.active_children()) - others
         return self.pool is not None and self.owner == os.getpid()
 
@@ -110,6 +112,12 @@ def _may_fork() -> bool:
         and not multiprocessing.current_process().daemon  # which may have no children
         and not torch.cuda.is_initialized()
     )
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End copies that nobody will ask any more."""
+    with contextlib.suppress(RuntimeError):  # the pool's own thread found that out, and cannot wait for itself
+        pool.shutdown()
 
 
 _do: Callable[..., Any]  # what this process does with an item, if it is a copy

@@ -152,6 +152,27 @@ def test_copies_are_made_when_there_is_work_for_each_and_kept() -> None:
 
 
 @pytest.mark.usefixtures("alone")
+def test_copies_end_with_their_crew() -> None:
+    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    workers.map(range(4), greeting="hello")
+    copies = [pid for pid in pids(workers) if pid]
+    assert all(map(running, copies))
+    del workers
+    wait_until(lambda: not any(map(running, copies)))
+
+
+def test_a_program_that_ends_with_its_crew_says_nothing() -> None:
+    script = "import operator; from model.crew import Crew; workers = Crew(operator.add, [1, 1], copied=True)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{script}; print(workers.map([1, 2]))"],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("[2, 3]\n", "", 0)
+
+
+@pytest.mark.usefixtures("alone")
 def test_an_interrupt_between_jobs_ends_no_copy() -> None:
     workers = Crew(whoami, ["tool"] * 2, copied=True)
     workers.map(range(4), greeting="hello")
