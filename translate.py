@@ -21,6 +21,7 @@ from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer
 from model.crew import Crew
+from model.int8 import pack_int8
 from model.linear import pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, search_translations
@@ -30,6 +31,7 @@ MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
 BATCH_PIECES, BATCH_HYPOTHESES = 4096, 512  # at once on a CPU: what is computed from them stays in its cache
 SHARE = 8  # sentences for which one more worker is worth while
+PRECISIONS = ("32", "bf16", "int8")  # numbers in float32, in bfloat16; float32, and products of 8-bit integers
 END = re.compile(r"[.?!]")  # of a sentence
 
 
@@ -74,7 +76,7 @@ class Translator:
         Args:
             model, tokenizer: the network, and the pieces that it was trained with.
             data: settings of the corpus that it learned.
-            precision: `32` or `bf16`.
+            precision: of the search, one of `PRECISIONS`.
             alignment: the cross-attention that aligns words best, if that was ever measured.
             devices: that search at the same time, the model's own first; none given, it is the only one.
         """
@@ -83,9 +85,14 @@ class Translator:
         self.source_lang, self.target_lang = data["source_lang"], data["target_lang"]
         self.device = next(model.parameters()).device
         # Attention is looked at in float32, whatever the search runs in.
-        searched = copy.deepcopy(model).bfloat16() if precision == "bf16" else model
-        pack(searched)
+        searched = model if precision == "32" else copy.deepcopy(model)
         on_cpu = self.device.type == "cpu"
+        if precision == "int8":
+            if not on_cpu:
+                raise UserError("--precision int8 is for processors: choose 32 or bf16, or --device cpu")
+            pack_int8(searched)
+        else:
+            pack(searched.bfloat16() if precision == "bf16" else searched)
         if on_cpu:
             models = [searched] * torch.get_num_threads()
         else:
@@ -103,11 +110,11 @@ class Translator:
         Args:
             path: of a file that `train.py` made.
             device: `auto` (all GPUs, or all cores where there is none) or a device of PyTorch.
-            precision: `32` or `bf16`.
+            precision: of the search, one of `PRECISIONS`.
 
         Raises:
             UserError: the file is missing, torn, no checkpoint of this project, its numbers are not finite, or there is
-                no such device.
+                no such device or precision.
         """
         keep_freed_memory()
         devices = [device]
@@ -296,7 +303,12 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--length_penalty", type=float, default=LENGTH_PENALTY, help="a greater one favours longer translations"
     )
-    parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of weights and activations")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="32",
+        help="of the search: exact, or faster (int8 on processors only)",
+    )
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from errors import one_sentence
-from translate import Translator, newest_checkpoint, read_lines
+from translate import PRECISIONS, Translator, newest_checkpoint, read_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     random.Random(1).shuffle(order)
     table = Table("precision", "beam", "batch 1", "batch 7", "shuffled", "first 100 alone", title="lines that differ")
     rows = []
-    for precision, beam in product(("32", "bf16"), (1, 4)):
+    for precision, beam in product(PRECISIONS, (1, 4)):
         translator = Translator.load(checkpoint, precision=precision)
         usual = translator.translate(lines, beam, batch_size=64)
         shuffled = dict(zip(order, translator.translate([lines[i] for i in order], beam, batch_size=64), strict=True))

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +12,26 @@ from torch import Tensor, nn
 HAS_WIDE_VECTORS = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-class Packed:
-    """A matrix laid out for oneDNN: by itself (1), and beside others that read the same (their number)."""
+Product = Callable[[Tensor], Tensor]  # (..., C) -> (..., M)
+LayOut = Callable[[Tensor, Tensor | None], Product]  # of weight (M, C) and bias (M,)
 
-    def __init__(self) -> None:
-        self.layouts: dict[int, Any] = {}
+
+class Packed:
+    """A matrix laid out for its processor: by itself (1), and beside others that read the same (their number)."""
+
+    def __init__(self, lay_out: LayOut) -> None:
+        """Args: lay_out, prepares a matrix, and returns how to multiply by it."""
+        self.lay_out = lay_out
+        self.products: dict[int, Product] = {}
         self.turn = threading.Lock()
 
-    def get(self, n: int, lay_out: Callable[[], Any]) -> Any:
-        """Return a layout, made when it is first needed."""
-        if n not in self.layouts:
+    def get(self, n: int, make: Callable[[LayOut], Product]) -> Product:
+        """Return the product of n matrices, made when it is first needed."""
+        if n not in self.products:
             with self.turn:  # several threads search with the same model
-                if n not in self.layouts:
-                    self.layouts[n] = lay_out()
-        return self.layouts[n]
+                if n not in self.products:
+                    self.products[n] = make(self.lay_out)
+        return self.products[n]
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -40,7 +45,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     packed = getattr(weight, "packed", None)
     if packed is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    return _product(x, packed.get(1, lambda: _lay_out(weight)), bias)
+    return packed.get(1, lambda lay_out: lay_out(weight, bias))(x)
 
 
 class Linear(nn.Linear):
@@ -60,18 +65,16 @@ def linears(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
     if packed is None or len(layers) == 1 or torch.is_grad_enabled():
         return [layer(x) for layer in layers]
 
-    def lay_out() -> tuple[Tensor, Tensor]:
-        return _lay_out(torch.cat([layer.weight for layer in layers])), torch.cat([layer.bias for layer in layers])
+    def one_product(lay_out: LayOut) -> Product:
+        return lay_out(torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
 
-    return _product(x, *packed.get(len(layers), lay_out)).split([layer.out_features for layer in layers], dim=-1)
-
-
-def _lay_out(weight: Tensor) -> Tensor:
-    return torch.ops.mkldnn._reorder_linear_weight(weight)
+    return packed.get(len(layers), one_product)(x).split([layer.out_features for layer in layers], dim=-1)
 
 
-def _product(x: Tensor, laid_out: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise.default(x, laid_out, bias, "none", [], "")
+def lay_out_for_onednn(weight: Tensor, bias: Tensor | None) -> Product:
+    """Lay a matrix out for oneDNN, in its own precision."""
+    laid_out = torch.ops.mkldnn._reorder_linear_weight(weight)
+    return lambda x: torch.ops.mkldnn._linear_pointwise.default(x, laid_out, bias, "none", [], "")
 
 
 def pack(model: nn.Module) -> None:
@@ -84,4 +87,4 @@ def pack(model: nn.Module) -> None:
     if HAS_WIDE_VECTORS:
         for weight in model.parameters():
             if weight.ndim == 2 and weight.device.type == "cpu":
-                weight.packed = Packed()  # type: ignore[attr-defined]
+                weight.packed = Packed(lay_out_for_onednn)  # type: ignore[attr-defined]

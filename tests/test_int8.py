@@ -1,0 +1,96 @@
+"""Claims about products of 8-bit integers: near the exact ones, and of each row by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from errors import UserError
+from model import Transformer, int8
+from model.linear import linears
+from model.transformer import UNK, Norm
+from translate import Translator
+
+needs_instructions = pytest.mark.skipif(
+    not int8.has_int8_products(), reason="this processor has no instructions for products of bytes"
+)
+
+
+def distance(found: Tensor, exact: Tensor) -> float:
+    """Return the size of the error beside that of what is exact."""
+    return ((found - exact).norm() / exact.norm()).item()
+
+
+@needs_instructions
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("rows", [1, 4, 70])
+def test_a_product_of_integers_is_near_the_exact_one(rows: int, with_bias: bool) -> None:
+    weight, bias = torch.randn(900, 64), 3 * torch.randn(900) if with_bias else None
+    x = torch.randn(rows, 3, 64)
+    product = int8.lay_out_int8(weight, bias, reach=x.abs().max().item())
+    assert 1e-4 < distance(product(x), torch.nn.functional.linear(x, weight, bias)) < 0.03  # integers, yet near
+
+
+@needs_instructions
+def test_a_row_is_multiplied_the_same_beside_any_other() -> None:
+    product = int8.lay_out_int8(torch.randn(96, 64), torch.randn(96), reach=3.0)
+    x = torch.randn(50, 64)
+    together = product(torch.cat((x, 100 * torch.randn(20, 64))))  # much larger ones
+    assert torch.equal(together[:50], product(x))
+    assert all(torch.equal(together[i : i + 1], product(x[i : i + 1])) for i in range(50))
+
+
+@needs_instructions
+def test_what_lies_beyond_reach_is_taken_for_it() -> None:
+    product = int8.lay_out_int8(torch.randn(96, 64), None, reach=2.0)
+    far = torch.randn(5, 64).sign()
+    torch.testing.assert_close(product(9 * far), product(2 * far))
+    torch.testing.assert_close(product(far), product(2 * far) / 2, atol=0.2, rtol=0.05)
+
+
+@needs_instructions
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_network_of_integer_products_says_about_the_same(norm: Norm) -> None:
+    torch.manual_seed(1)
+    exact = Transformer(300, 64, 4, 2, 2, 128, norm=norm).eval()
+    quantised = Transformer(300, 64, 4, 2, 2, 128, norm=norm).eval()
+    quantised.load_state_dict(exact.state_dict())
+    int8.pack_int8(quantised)
+    src, tgt = torch.randint(UNK + 1, 300, (2, 20, 9))
+    with torch.no_grad():
+        assert 1e-4 < distance(quantised(src, tgt), exact(src, tgt)) < 0.06
+        layers = [quantised.encoder[0].self_attention.w_q, quantised.encoder[0].self_attention.w_k]
+        x = torch.randn(3, 5, 64)
+        for both, alone in zip(linears(x, layers), (layer(x) for layer in layers), strict=True):
+            torch.testing.assert_close(both, alone)
+    with_gradient = quantised(src, tgt)  # products of integers have none
+    torch.testing.assert_close(with_gradient, exact(src, tgt))
+
+
+@needs_instructions
+def test_a_translator_searches_with_integers_and_looks_at_exact_attention(trained: Path) -> None:
+    path = trained / "runs" / "tiny" / "best.ckpt"
+    exact, quantised = Translator.load(path), Translator.load(path, precision="int8")
+    texts = ["Je suis heureux.", "", "La fille court."]
+    translations = quantised.translate(texts)
+    assert len(translations) == 3 and translations[1] == ""
+    probabilities = [
+        [sentence.hypotheses[0].log_prob for sentence in translator.search(texts, beam_size=1)]
+        for translator in (exact, quantised)
+    ]
+    assert probabilities[0] != probabilities[1]
+    maps = [translator.maps_of_pair("Je suis heureux.", "I am happy.") for translator in (exact, quantised)]
+    assert maps[0].log_prob == maps[1].log_prob
+
+
+def test_a_processor_that_would_be_wrong_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    with pytest.raises(UserError, match="--precision int8"):
+        Translator.load(trained / "runs" / "tiny" / "best.ckpt", precision="int8")
+
+
+def test_integers_are_refused_on_other_devices(trained: Path) -> None:
+    exact = Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+    with pytest.raises(UserError, match="--device cpu"):
+        Translator(exact.model.to("meta"), exact.tokenizer, exact.data, precision="int8")
