@@ -154,7 +154,7 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
     from matplotlib.figure import Figure
 
     axes = {"length": "tokens in a sentence", "batch": "sentences in a batch", "width": "d_model", "corpus": "pairs"}
-    figure = Figure(figsize=(14, 3.6), layout="constrained")
+    figure = Figure(figsize=(14, 4), layout="constrained")
     for panel, (axis, label) in zip(figure.subplots(1, len(axes)), axes.items(), strict=True):
         chosen = [values for values in rows if values["axis"] == axis]
         for task in dict.fromkeys(values["task"] for values in chosen):
@@ -172,7 +172,7 @@ def plot(rows: list[dict[str, Any]], file: Path) -> None:
         panel.set(xscale="log", yscale="log", xlabel=label)
         panel.grid(alpha=0.3, which="both")
         panel.xaxis.set_minor_formatter("")
-        panel.legend(fontsize="small")
+        panel.legend(fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0))  # above what it explains
     figure.savefig(file, dpi=120)
 
 
