@@ -11,6 +11,7 @@ from model.transformer import BOS, UNK, Transformer
 
 LARGEST = 127  # steps on either side of zero
 ZERO = 128  # the byte that stands for 0 in what is multiplied: instructions want it unsigned, and a matrix signed
+TINY = 1e-9  # in the place of zero, by which nothing can be divided
 MARGIN = 1.5  # how much further a product's range reaches than what random sentences fill
 
 
@@ -48,8 +49,8 @@ def lay_out_int8(weight: Tensor, bias: Tensor | None, reach: float) -> Product:
         weight, bias: float32.
         reach: what lies beyond +-reach in the input of the product is taken for it.
     """
-    step = reach / LARGEST
-    weight_steps = weight.abs().amax(dim=1).clamp(min=1e-30) / LARGEST  # (M,), of each output
+    step = max(reach, TINY) / LARGEST
+    weight_steps = weight.abs().amax(dim=1).clamp(min=TINY) / LARGEST  # (M,), of each output
     integers = (weight / weight_steps.unsqueeze(1)).round().to(torch.int8)
     laid_out = torch.ops.onednn.qlinear_prepack(integers, None)
     zeros = torch.zeros(len(weight), dtype=torch.long)

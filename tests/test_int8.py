@@ -50,6 +50,17 @@ def test_what_lies_beyond_reach_is_taken_for_it() -> None:
 
 
 @needs_instructions
+def test_zeros_stay_zeros() -> None:
+    weight, bias = torch.randn(96, 64), torch.randn(96)
+    weight[3] = 0
+    x = torch.randn(5, 64)
+    assert torch.equal(int8.lay_out_int8(weight, bias, reach=3.0)(x)[:, 3], bias[3].expand(5))
+    never_seen = int8.lay_out_int8(weight, bias, reach=0.0)  # all that was ever multiplied was zero
+    torch.testing.assert_close(never_seen(0 * x), bias.expand(5, -1))
+    torch.testing.assert_close(never_seen(x), bias.expand(5, -1), atol=1e-5, rtol=0)
+
+
+@needs_instructions
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_network_of_integer_products_says_about_the_same(norm: Norm) -> None:
     torch.manual_seed(1)
