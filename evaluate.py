@@ -13,7 +13,7 @@ from sacrebleu.significance import PairedTest, Result
 
 from data.module import TranslationData
 from errors import UserError, one_sentence
-from translate import Translator, add_model_flags, load_translator, read_lines
+from translate import Translator, add_model_flags, check_place, load_translator, read_lines
 
 
 def lines_of(path: Path, flag: str) -> list[str]:
@@ -44,18 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("--source and --reference go together")
     if flags.hypotheses and not flags.reference:
         raise UserError("--hypotheses needs --reference")
+    if flags.hypotheses and flags.source:
+        raise UserError("--hypotheses are translations already: leave out --source")
+    check_place("--output", flags.output)
+    check_place("--json", flags.json)
 
+    # All files are read before the work begins, so that none is missed after it.
+    references = lines_of(flags.reference, "--reference") if flags.reference else []
+    baseline = lines_of(flags.baseline, "--baseline") if flags.baseline else []
+    right = flags.reference or "references"
     if flags.hypotheses:
-        hypotheses, references = lines_of(flags.hypotheses, "--hypotheses"), lines_of(flags.reference, "--reference")
+        hypotheses = lines_of(flags.hypotheses, "--hypotheses")
+        compare_lengths(flags.hypotheses, hypotheses, right, references)
     else:
         translator = load_translator(flags)
         if flags.source:
-            sources, references = lines_of(flags.source, "--source"), lines_of(flags.reference, "--reference")
-            compare_lengths(flags.source, sources, flags.reference, references)
+            sources = lines_of(flags.source, "--source")
         else:
             sources, references = own_corpus(translator).texts("test")
+        compare_lengths(flags.source or "sources", sources, right, references)
+    if flags.baseline:
+        compare_lengths(flags.baseline, baseline, right, references)
+    if not flags.hypotheses:
         hypotheses = translator.translate(sources, flags.beam_size, flags.batch_size, flags.length_penalty)
-    compare_lengths(flags.hypotheses or "translations", hypotheses, flags.reference or "references", references)
     if flags.output:
         flags.output.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8", newline="\n")
 
@@ -66,8 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name.upper():5} {score:6.2f}  {metric.get_signature()}")
     result["sentences"] = len(hypotheses)
     if flags.baseline:
-        baseline = lines_of(flags.baseline, "--baseline")
-        compare_lengths(flags.baseline, baseline, flags.reference or "references", references)
         systems: list[tuple[str, Sequence[str]]] = [("baseline", baseline), ("translations", hypotheses)]
         _, scores = PairedTest(systems, metrics(), [references], test_type="bs")()
         table = Table("metric", "baseline", "translations", "p")

@@ -1,6 +1,5 @@
 """Train a Transformer: `uv run train.py`, or `uv run train.py --config configs/multi30k.yaml --data.path DIR`."""
 
-import errno
 import logging
 import os
 import sys
@@ -22,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from data.module import TranslationData
-from errors import UserError, one_sentence
+from errors import DISK_FULL, UserError, one_sentence
 from maps.align import best_reading, gold_links
 from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact, saved_step
 from model.curves import Curves
@@ -32,15 +31,16 @@ from model.progress import RunProgress
 from translate import Translator
 
 RUNS = Path("runs")
+EXAMPLES = {"fr": "Je suis heureux.", "en": "I am happy."}  # to ask a finished model, by source language
 SWEEP = 300  # validation pairs that choose a cross-attention to align by
 DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "phrasebook.yaml")
 
 
-def choose_precision(precision: str | None) -> str | None:
+def choose_precision(precision: str | int | None, accelerator: Any = "auto") -> str | int | None:
     """Resolve `auto`: bfloat16 products where the hardware has them, at several times the rate; else float32."""
     if precision != "auto":
         return precision
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and accelerator != "cpu":
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         features = torch.cpu.get_capabilities()
@@ -60,7 +60,7 @@ class Trainer(L.Trainer):
         keep_freed_memory()
         # TokenBatches shards itself, so that every pair is seen once an epoch by any number of processes.
         super().__init__(
-            precision=choose_precision(precision),  # type: ignore[arg-type]
+            precision=choose_precision(precision, kwargs.get("accelerator")),  # type: ignore[arg-type]
             use_distributed_sampler=False,
             plugins=AtomicCheckpointIO(),
             **kwargs,
@@ -73,10 +73,9 @@ class TrainCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Declare what Lightning does not know."""
         parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
-        parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="`last`, or a file: go on with the run of --name"
-        )
-        parser.add_argument("--save_every_minutes", type=float, default=2.0, help="what a kill may cost of last.ckpt")
+        go_on = "go on with the run of --name: from its `last` checkpoint, or from a file"
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=go_on)
+        parser.add_argument("--save_every_minutes", type=float, default=2.0, help="work that a kill may cost, at most")
         parser.link_arguments("data.vocab_size", "model.vocab_size")
         parser.link_arguments("data.seed", "model.seed")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
@@ -165,7 +164,10 @@ def main(arguments: list[str] | None = None) -> None:
         seed_everything_default=False,
         parser_kwargs={"default_config_files": config_files, "exit_on_error": False},
     )
-    # The other processes start after the first has written the configuration.
+    trainer = cli.config.trainer
+    if cli.config.model.decay == "linear" and trainer.max_time is None and trainer.max_steps < 0:
+        raise UserError("model.decay linear ends with the run: give --trainer.max_steps or --trainer.max_time")
+    # Before Lightning starts other processes; those that torchrun or SLURM has started wait in `fit`.
     if cli.config.ckpt_path is None and cli.trainer.is_global_zero:
         if (cli.run / "config.yaml").exists():
             raise UserError(f"{cli.run} exists: choose another --name, or go on with it by --ckpt_path last")
@@ -182,8 +184,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def disk_is_full(error: BaseException | None) -> bool:
-    """Whether the disk, a quota or a limit on the size of files leaves no room."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    """Whether there is no room left for a file."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
 
 
 @contextmanager
@@ -218,7 +220,7 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
     translator = Translator.load(checkpoint, "cpu")
     rows = val.select(range(min(SWEEP, len(val)))).to_list()
     maps = [translator.maps_of_pair(row["src"], row["tgt"]) for row in rows]
-    content = torch.load(checkpoint, weights_only=True)
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     content["alignment"] = best_reading(maps, gold_links(rows, translator.source_lang))._asdict()
     AtomicCheckpointIO().save_checkpoint(content, checkpoint)
 
@@ -226,9 +228,9 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
 @rank_zero_only
 def show(checkpoint: Path) -> None:
     """Translate one sentence with the finished model and say what can be done next."""
-    sentence = "Je suis heureux."
-    translator = Translator.load(checkpoint)
-    if translator.source_lang == "fr":
+    translator = Translator.load(checkpoint, "cpu")  # whatever else the GPUs are doing
+    sentence = EXAMPLES.get(translator.source_lang, "...")
+    if sentence in EXAMPLES.values():
         print(f"\n{sentence} → {translator.translate([sentence])[0]}")
     print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence}"')
 

@@ -1,7 +1,9 @@
 """Translate: `uv run translate.py "Je suis heureux"`, or `uv run translate.py --input FILE --output FILE`."""
 
 import argparse
+import codecs
 import copy
+import io
 import json
 import pickle
 import re
@@ -20,12 +22,13 @@ from data import Tokenizer, pad
 from errors import UserError, one_sentence
 from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
 from model import Hypothesis, Transformer
+from model.cores import whole_threads
 from model.crew import Crew
 from model.int8 import pack_int8
 from model.linear import pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, search_translations
-from model.transformer import SIZES
+from model.transformer import EOS, SIZES
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
@@ -80,6 +83,7 @@ class Translator:
             alignment: the cross-attention that aligns words best, if that was ever measured.
             devices: that search at the same time, the model's own first; none given, it is the only one.
         """
+        self.arguments = model, tokenizer, data, precision, alignment, devices
         self.alignment = alignment
         self.model, self.tokenizer, self.data = model.eval(), tokenizer, data
         self.source_lang, self.target_lang = data["source_lang"], data["target_lang"]
@@ -94,14 +98,18 @@ class Translator:
         else:
             pack(searched.bfloat16() if precision == "bf16" else searched)
         if on_cpu:
-            models = [searched] * torch.get_num_threads()
+            models = [searched] * whole_threads()
         else:
             models = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
-        self.crew = Crew(search_batch, models, copied=on_cpu)
+        self.crew = Crew(search_batch, models, copied=on_cpu, first=[[EOS]])
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence
             self.splitter = None
+
+    def __reduce__(self) -> tuple[type["Translator"], tuple[Any, ...]]:
+        """Send to another process what this was made of; workers and laid-out matrices are made there."""
+        return Translator, self.arguments
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto", precision: str = "32") -> "Translator":
@@ -125,7 +133,7 @@ class Translator:
         except (RuntimeError, AssertionError) as error:
             raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from None
         try:
-            checkpoint = torch.load(path, map_location=devices[0], weights_only=True, mmap=True)
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             sizes = {name: checkpoint["hyper_parameters"][name] for name in (*SIZES, "dropout", "norm")}
             tokenizer = Tokenizer(checkpoint["sentencepiece"].cpu().numpy().tobytes())
             weights = {k.removeprefix("model."): v for k, v in checkpoint["state_dict"].items()}
@@ -139,13 +147,18 @@ class Translator:
             if len(tokenizer) != sizes["vocab_size"]:
                 known = f"{len(tokenizer)} pieces, the model {sizes['vocab_size']}"
                 raise UserError(f"checkpoint {path} is of another kind: its vocabulary has {known}")
-            return cls(model.to(devices[0]), tokenizer, data, precision, alignment, devices)
+            if not all(isinstance(settings[name], str) for name in ("source_lang", "target_lang")):
+                raise TypeError("a language is no text")
         except FileNotFoundError:
             raise UserError(f"checkpoint {path} is missing") from None
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise UserError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
         except (KeyError, TypeError, AttributeError, IndexError, ValueError, ArithmeticError) as error:
             raise UserError(f"checkpoint {path} is of another kind: {error!r}") from error
+        try:
+            return cls(model.to(devices[0]), tokenizer, data, precision, alignment, devices)
+        except RuntimeError as error:  # too little memory, or a GPU that PyTorch was not built for
+            raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from error
 
     def translate(
         self, texts: Sequence[str], beam_size: int = 4, batch_size: int = 256, length_penalty: float = LENGTH_PENALTY
@@ -175,6 +188,9 @@ class Translator:
 
         Returns:
             The sentences in the order of the text.
+
+        Raises:
+            UserError: a GPU has too little memory, or a copy of this process was killed.
         """
         segments: list[tuple[int, list[int]]] = []  # line, ids
         for line, text in enumerate(texts):
@@ -188,7 +204,10 @@ class Translator:
         lengths = [len(segments[i][1]) for i in order]
         batches = [order[start:stop] for start, stop in self.batches(lengths, beam_size, batch_size)]
         sources = [[segments[i][1] for i in rows] for rows in batches]
-        found = self.crew.map(sources, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
+        try:
+            found = self.crew.map(sources, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
+        except torch.OutOfMemoryError as error:
+            raise UserError(f"the memory of {self.device} is too small: lower --batch_size {batch_size}") from error
         for rows, translations in zip(batches, found, strict=True):
             for i, hypotheses in zip(rows, translations, strict=True):
                 line, ids = segments[i]
@@ -273,9 +292,14 @@ def warn(sentence: str) -> None:
 
 
 def read_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """Yield lines of UTF-8: a line ends at LF, a CR before it is dropped, and invalid bytes become U+FFFD, said so."""
+    """Yield lines of UTF-8: a line ends at LF, a CR before it is dropped, and invalid bytes become U+FFFD, said so.
+
+    A byte-order mark, with which some editors begin a file, is no part of its first line.
+    """
     for number, raw in enumerate(stream, 1):
         raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if number == 1:
+            raw = raw.removeprefix(codecs.BOM_UTF8)
         try:
             yield raw.decode()
         except UnicodeDecodeError:
@@ -307,9 +331,17 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="32",
-        help="of the search: exact, or faster (int8 on processors only)",
+        help="of the search: 32 is float32; bf16 (bfloat16) and int8 (on processors only) are faster, and near it",
     )
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
+
+
+def check_place(flag: str, path: Path | None) -> None:
+    """Raise UserError where no file can be written, before there is something to write."""
+    if path and not path.resolve().parent.is_dir():
+        raise UserError(f"{flag} {path}: its folder does not exist")
+    if path and path.is_dir():
+        raise UserError(f"{flag} {path} is a folder: name a file")
 
 
 def load_translator(flags: argparse.Namespace) -> Translator:
@@ -344,13 +376,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("--n_best needs --format jsonl: text holds one translation a line")
     if flags.input and not flags.input.is_file():
         raise UserError(f"--input {flags.input} is missing")
-    if flags.output and not flags.output.resolve().parent.is_dir():
-        raise UserError(f"--output {flags.output}: its folder does not exist")
+    check_place("--output", flags.output)
     if flags.resume and not (flags.input and flags.output):
         raise UserError("--resume goes on with a file: give --input and --output as before")
+    if not (flags.text or flags.input or sys.stdin):
+        raise UserError("there is nothing to translate: give sentences, --input or standard input")
     translator = load_translator(flags)
     if flags.attention:
-        make_folder(flags.attention)
+        make_folder(flags.attention, "--attention")
 
     if flags.text:
         lines, window, total = iter(flags.text), WINDOW, len(flags.text)
@@ -366,7 +399,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if done:
         print(f"--resume: {done} lines of {flags.output} are there already", file=sys.stderr)
         next(islice(lines, done - 1, done), None)  # passes over them
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     out = part.open("a" if done else "w", encoding="utf-8", newline="\n") if part else sys.stdout
     # A bar that refreshes itself is one more thread, beside which a `Crew` makes no copies.
     console, short = Console(stderr=True), total <= WINDOW
@@ -381,15 +415,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 first_line=done + 1,
                 scored=flags.format == "jsonl",
             )
+            if flags.attention:  # before the lines, which --resume takes as a sign that all of theirs is done
+                reading = translator.alignment or usual_reading(len(translator.model.decoder))
+                export(named_maps(translator, sentences, done + 1, flags.n_best), flags.attention, reading)
             for translations in translator.join(sentences, len(batch), flags.n_best):
                 if flags.format == "jsonl":
                     print(json.dumps([t._asdict() for t in translations], ensure_ascii=False), file=out)
                 else:
                     print(translations[0].text, file=out)
             out.flush()
-            if flags.attention:
-                reading = translator.alignment or usual_reading(len(translator.model.decoder))
-                export(named_maps(translator, sentences, done + 1, flags.n_best), flags.attention, reading)
             done += len(batch)
             bar.update(task, completed=done, refresh=True)
     if part:

@@ -35,12 +35,12 @@ SETTINGS = [
     "--model.n_encoder_layers=1",
     "--model.n_decoder_layers=1",
     "--model.d_ff=64",
+    "--model.sampled_after=100",
     "--trainer.accelerator=cpu",
     "--trainer.max_time=null",
     f"--trainer.max_steps={STEPS}",
     "--trainer.val_check_interval=8",
     "--trainer.log_every_n_steps=1",
-    "--trainer.precision=32-true",
     "--trainer.enable_progress_bar=false",
 ]
 # What a signal interrupts: a method, calls that an undisturbed run makes at least, and seconds that one may take.

@@ -10,7 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.machine import device
 from errors import one_sentence
+from model.int8 import has_int8_products
 from translate import PRECISIONS, Translator, newest_checkpoint, read_lines
 
 
@@ -30,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     random.Random(1).shuffle(order)
     table = Table("precision", "beam", "batch 1", "batch 7", "shuffled", "first 100 alone", title="lines that differ")
     rows = []
-    for precision, beam in product(PRECISIONS, (1, 4)):
+    has_int8 = device().type == "cpu" and has_int8_products()
+    precisions = [precision for precision in PRECISIONS if precision != "int8" or has_int8]
+    for precision, beam in product(precisions, (1, 4)):
         translator = Translator.load(checkpoint, precision=precision)
         usual = translator.translate(lines, beam, batch_size=64)
         shuffled = dict(zip(order, translator.translate([lines[i] for i in order], beam, batch_size=64), strict=True))

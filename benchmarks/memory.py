@@ -18,12 +18,12 @@ def main(system: str, model: str, file: str, beam_size: str) -> None:
     if system == "ours":
         from translate import Translator
 
-        Translator.load(model).translate(texts, beam_size=int(beam_size))
+        Translator.load(model, "cpu").translate(texts, beam_size=int(beam_size))
     else:
         from benchmarks.ctranslate import CTranslate, Settings
 
         # A translator on each core: what is fastest with beam 4 where it was measured, and how copies of ours work.
-        settings = Settings(os.cpu_count() or 1, 1, 1024)
+        settings = Settings(len(os.sched_getaffinity(0)), 1, 1024)
         CTranslate(Path(model), "float32").translate(texts, settings, int(beam_size), length_penalty=1.0)
 
 

@@ -152,8 +152,11 @@ class TokenBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Hand out the batches of this epoch that are left; of the next epoch, if none are."""
-        if self.position == len(self.batches):
+        """Hand out the batches of this epoch that are left; of the next epoch, if none are.
+
+        What is not shuffled begins anew, wherever it was left: each validation is of the same sentences.
+        """
+        if not self.shuffle or self.position >= len(self.batches):
             self.set_epoch(self.epoch + 1)
         while self.position < len(self.batches):
             self.position += 1

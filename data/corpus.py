@@ -22,6 +22,7 @@ SPLITS = ("train", "val", "test")
 ALIASES = {"validation": "val", "valid": "val", "dev": "val"}
 TABLES = {".tsv": "csv", ".csv": "csv", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 TSV = {"sep": "\t", "quoting": csv.QUOTE_NONE}
+TEXT = {"keep_default_na": False}  # "None" and "NA" are sentences, not missing values
 REASONS = ("empty side", "over-long", "wild length ratio", "duplicate", "also in val or test")
 PART = 50_000  # lines that one process reads at a time
 
@@ -84,7 +85,7 @@ def read_parallel(source: Path, target: Path, num_proc: int, *, streaming: bool)
     if not n:
         raise UserError(f"{source} is empty")
     # A changed file must not be read from the cache.
-    stamp = str([path.stat().st_mtime_ns for path in (source, target)])
+    stamp = str([code_stamp(), *(path.stat().st_mtime_ns for path in (source, target))])
     files = {"source": source, "target": target, "parts": list(zip(at, target_at, strict=True)), "stamp": stamp}
     if streaming:
         return IterableDataset.from_generator(pair_lines, gen_kwargs=files)
@@ -131,8 +132,8 @@ def load_tables(where: Path, path: str, subset: str | None, *, streaming: bool) 
         for file in (file for files in by_split.values() for file in files if kind != ".parquet"):
             find_parts(file)  # only to find what is not UTF-8
         load = {"path": TABLES[kind], "data_files": {split: [str(f) for f in fs] for split, fs in by_split.items()}}
-        if kind == ".tsv":
-            load |= TSV
+        if TABLES[kind] == "csv":
+            load |= TEXT | (TSV if kind == ".tsv" else {})
     elif "/" in path and len(where.parts) == 2 and not where.is_absolute():
         load = {"path": path, "name": subset}
     else:
@@ -233,7 +234,13 @@ def fingerprint(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()) >> 1
 
 
-def inspect(rows: dict[str, list[Any]], max_words: int, max_ratio: float) -> dict[str, list[Any]]:
+def code_stamp() -> str:
+    """Stand for the code of this room: whoever changes it must not be given what the cache holds of yesterday's."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def inspect(rows: dict[str, list[Any]], max_words: int, max_ratio: float, stamp: str = "") -> dict[str, list[Any]]:
     """Normalise a batch of pairs and say of each why it should be left out (index into REASONS, or -1)."""
     for text in (text for side in ("src", "tgt") for text in rows[side]):
         if not isinstance(text, str | None):
@@ -311,12 +318,13 @@ def clean(
         UserError: if nothing is left of a split.
     """
     report: list[str] = []
+    stamp = code_stamp()  # what is made of these rows has it in its name, too
     looked = {
         split: ds.map(
             inspect,
             batched=True,
             num_proc=num_proc if len(ds) > 20_000 else None,
-            fn_kwargs={"max_words": max_words, "max_ratio": max_ratio},
+            fn_kwargs={"max_words": max_words, "max_ratio": max_ratio, "stamp": stamp},
             desc=f"cleaning {split}",
         )
         for split, ds in splits.items()

@@ -14,6 +14,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset
 from datasets.fingerprint import Hasher
 from lightning.pytorch.utilities import rank_zero_info
+from tqdm import tqdm
 
 from data.batching import TokenBatches, encode
 from data.corpus import both_sides, clean, clean_block, fingerprints_held_out, load_pairs, readable
@@ -36,6 +37,11 @@ def shared_pages() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class TranslationData(L.LightningDataModule):
@@ -101,7 +107,8 @@ class TranslationData(L.LightningDataModule):
         h: Any = self.hparams
         if not os.isatty(2):
             datasets.disable_progress_bars()
-        num_proc = os.cpu_count() or 1
+        tqdm.monitor_interval = 0  # the thread of its bars would stay, and a process with threads makes no copies
+        num_proc = usable_cores()
         if h.path is None:
             raise UserError("data.path is missing: give a folder, a file or a Hub data set (--data.path DIR)")
         found = load_pairs(h.path, h.subset, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming)

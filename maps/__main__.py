@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reading = argparse.ArgumentParser(add_help=False)
     reading.add_argument("--layer", type=int, help="decoder layer to align by, from 0 (default: the checkpoint's best)")
     reading.add_argument("--head", type=int, help="head to align by, from 0 (default: the best, or the mean of all)")
-    reading.add_argument("--side", choices=SIDES, help="align by the step that predicts a piece, or reads it (shift)")
+    reading.add_argument(
+        "--side", choices=SIDES, help="align by the row that reads a piece (input) or by the one that predicts it"
+    )
 
     command = commands.add_parser("export", parents=[every, one, reading], help="arrays, pictures and a page")
     command.add_argument("text", nargs="+", help="sentences to translate and look at")

@@ -2,8 +2,8 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
-from itertools import islice, product
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from maps.picture import picture
 from maps.sentence import KINDS, SentenceMaps, head_statistics, word_spans
 
 FORMATS = ("npz", "json", "png", "svg", "html")
-PAGE = 100  # most sentences on a page: a browser holds the weights of all of them
+PAGE, PAGE_WEIGHTS = 100, 20_000_000  # most sentences and weights on a page, all of which a browser holds
 
 
 def export(
@@ -30,8 +30,8 @@ def export(
 ) -> list[Path]:
     """Write the attention of sentences as files: NAME.npz, NAME.json, NAME.KIND.png, NAME.KIND.svg, NAME.html.
 
-    A page holds the sentence that it is named after and up to 99 that follow. Sentences may come from a generator:
-    no more than a page of them is kept in memory.
+    A page holds the sentence that it is named after and up to 99 that follow, fewer where they are long. Sentences may
+    come from a generator: no more than a page of them is kept in memory.
 
     Args:
         sentences: names and maps.
@@ -52,9 +52,8 @@ def export(
     def write(name: str, content: bytes | str) -> None:
         written.append(write_whole(folder / name, content))
 
-    make_folder(folder)
-    stream = iter(sentences)
-    while chunk := list(islice(stream, PAGE)):
+    make_folder(folder, "--output")
+    for chunk in pages(sentences):
         for name, maps in chunk:
             if "npz" in formats:
                 write(f"{name}.npz", arrays(maps))
@@ -68,6 +67,20 @@ def export(
         if "html" in formats:
             write(f"{chunk[0][0]}.html", page([maps for _, maps in chunk], start))
     return written
+
+
+def pages(sentences: Iterable[tuple[str, SentenceMaps]]) -> Iterator[list[tuple[str, SentenceMaps]]]:
+    """Yield named sentences as lists, as many at once as a page holds."""
+    chunk: list[tuple[str, SentenceMaps]] = []
+    n_weights = 0
+    for name, maps in sentences:
+        chunk.append((name, maps))
+        n_weights += sum(maps.weights(kind).size for kind in KINDS)
+        if len(chunk) == PAGE or n_weights >= PAGE_WEIGHTS:
+            yield chunk
+            chunk, n_weights = [], 0
+    if chunk:
+        yield chunk
 
 
 def arrays(maps: SentenceMaps) -> bytes:
@@ -121,12 +134,12 @@ def record(maps: SentenceMaps, reading: Reading) -> dict[str, Any]:
     }
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, or say why not."""
+def make_folder(folder: Path, flag: str) -> None:
+    """Make a folder, or say why not what the flag names can be one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--output {folder} cannot be a folder: {error.strerror}") from error
+        raise UserError(f"{flag} {folder} cannot be a folder: {error.strerror}") from error
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:

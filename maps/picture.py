@@ -14,6 +14,7 @@ TITLES = {
     "cross": "cross-attention",
 }
 CELL = 0.17  # inches a piece: a label of 7 points fits
+DOTS_PER_INCH, MOST_DOTS = 200, 60e6  # of a PNG; four bytes a dot are in memory at once
 
 
 def picture(
@@ -29,7 +30,7 @@ def picture(
         maps: of one sentence.
         kind: which attention.
         layers, heads: which of them, from 0; all if None.
-        form: of the file; PNG has 200 dots an inch.
+        form: of the file; PNG has 200 dots an inch, fewer where that would be more than 60 million (SVG stays sharp).
     """
     from matplotlib.figure import Figure  # half a second, which only who wants a picture should wait
 
@@ -60,7 +61,8 @@ def picture(
         figure.colorbar(image, ax=grid, shrink=0.8, label="weight").ax.tick_params(labelsize=7)
     out = io.BytesIO()
     # Without a date, the same attention is the same file.
-    figure.savefig(out, format=form, dpi=200, metadata={"Date": None} if form == "svg" else None)
+    dpi = min(DOTS_PER_INCH, (MOST_DOTS / figure.get_size_inches().prod()) ** 0.5)
+    figure.savefig(out, format=form, dpi=dpi, metadata={"Date": None} if form == "svg" else None)
     return out.getvalue()
 
 

@@ -99,7 +99,7 @@ def saved_step(path: Path) -> int:
         UserError: it is not one.
     """
     try:
-        return int(torch.load(path, weights_only=True, mmap=True)["global_step"])
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
     except (KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(f"--ckpt_path: {path} is no checkpoint of this project") from error
 

@@ -1,7 +1,9 @@
 """The cores of one processor: a job for each, instead of all of them in each matrix product."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,10 +14,23 @@ Result = TypeVar("Result")
 MOST = 8  # jobs at the same time; more would wait for each other, as Python runs in one thread at a time
 
 
+class _Whole:
+    """How many threads this process has while they are shared out, and by how many callers they are."""
+
+    lock = threading.Lock()
+    threads = callers = 0
+
+
 def workers() -> int:
     """Say how many jobs the processor does at the same time, each with as many threads as the others."""
-    threads = torch.get_num_threads()
+    threads = whole_threads()
     return threads // -(-threads // MOST)
+
+
+def whole_threads() -> int:
+    """Return the threads of this process, were they shared out at the moment."""
+    with _Whole.lock:
+        return _Whole.threads if _Whole.callers else torch.get_num_threads()
 
 
 def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
@@ -24,8 +39,6 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Res
     Each has its share of the threads of this process, even where there are fewer jobs: threads that share the products
     of a small network wait for each other.
     """
-    threads = torch.get_num_threads()
-    share = max(1, threads // at_once)
     enabled, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
     cache = torch.is_autocast_cache_enabled()
 
@@ -33,14 +46,31 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Res
         with torch.autocast("cpu", dtype, enabled, cache):  # which a thread does not inherit
             return job()
 
-    torch.set_num_threads(share)
-    try:
+    with _shared_out(at_once) as share:
         if min(len(jobs), at_once) < 2:  # starting threads is work
             return [job() for job in jobs]
         with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(share,)) as pool:
             return list(pool.map(do, jobs))
+
+
+@contextmanager
+def _shared_out(at_once: int) -> Iterator[int]:
+    """Give this thread its share of all threads, for so many jobs at the same time.
+
+    A server answers in new threads, each of which begins with the number that was set last, were it a share.
+    """
+    with _Whole.lock:
+        if not _Whole.callers:
+            _Whole.threads = torch.get_num_threads()
+        _Whole.callers += 1
+        share = max(1, _Whole.threads // at_once)
+        torch.set_num_threads(share)
+    try:
+        yield share
     finally:
-        torch.set_num_threads(threads)
+        with _Whole.lock:
+            _Whole.callers -= 1
+            torch.set_num_threads(_Whole.threads)
 
 
 def sum_of_losses(losses: Sequence[Callable[[], Tensor]], model: nn.Module) -> Tensor:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import platform
 import signal
 import sys
 import threading
@@ -37,12 +38,18 @@ class Crew(Generic[Tool, Result]):
     this process.
     """
 
-    def __init__(self, do: Callable[..., Result], tools: Sequence[Tool], copied: bool) -> None:
-        """Args: do, called with a tool, an item and options; tools, of each worker; copied, processes are wanted.
+    def __init__(self, do: Callable[..., Result], tools: Sequence[Tool], copied: bool, first: Any = None) -> None:
+        """Say what there will be to do, and with what.
 
         Copies see nothing of what changes in a tool after they were made.
+
+        Args:
+            do: called with a tool, an item and options.
+            tools: of each worker.
+            copied: processes are wanted.
+            first: a small item, done before copies are made: what a tool prepares when it is first used, all share.
         """
-        self.do, self.tools, self.copied = do, tools, copied
+        self.do, self.tools, self.copied, self.first = do, tools, copied, first
         self.pool: ProcessPoolExecutor | None = None
         self.copies: set[BaseProcess] = set()
         self.owner = 0  # process that the copies belong to; not one that was made of it later
@@ -58,7 +65,7 @@ class Crew(Generic[Tool, Result]):
         Raises:
             UserError: a copy was killed.
         """
-        if len(items) > 1 and self._has_copies(len(items)):
+        if len(items) > 1 and self._has_copies(len(items), options):
             assert self.pool is not None
             try:
                 return list(self.pool.map(partial(_work, **options), items))
@@ -84,21 +91,33 @@ class Crew(Generic[Tool, Result]):
         at_once = min(len(self.tools), MOST, max(1, len(items), len(self.tools) // TOGETHER))
         return side_by_side([partial(work, item) for item in items], at_once)
 
-    def _has_copies(self, n_items: int) -> bool:
+    def _has_copies(self, n_items: int, options: dict[str, Any]) -> bool:
         """Say whether this process has copies; make them if it never tried, and there are items for all."""
         if self.copied and self.owner != os.getpid() and n_items >= len(self.tools) > 1 and _may_fork():
+            if self.first is not None:
+                side_by_side([partial(self.do, self.tools[0], self.first, **options)], len(self.tools))
             self.owner, self.pool = os.getpid(), None
             others = set(multiprocessing.active_children())
             fork, start = multiprocessing.get_context("fork"), (partial(self.do, self.tools[0]), self.owner)
-            with (
-                contextlib.suppress(OSError, NotImplementedError),  # no semaphores here, no room for a process
-                warnings.catch_warnings(action="ignore", category=DeprecationWarning),  # see `_may_fork`
-            ):
-                pool = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
-                pool.submit(os.getpid)  # makes them all
+            try:
+                with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # see `_may_fork`
+                    pool = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
+                    pool.submit(os.getpid)  # makes them all
+            except (OSError, NotImplementedError, RuntimeError):  # no semaphores here, no room for a process or thread
+                for copy in set(multiprocessing.active_children()) - others:  # made before there was no more room
+                    copy.kill()
+            else:
                 weakref.finalize(self, _end, pool)  # or when the program ends, while Python still knows how
                 self.pool, self.copies = pool, set(multiprocessing.active_children()) - others
         return self.pool is not None and self.owner == os.getpid()
+
+
+def copies_work() -> bool:
+    """Say whether copies were ever tried on such a machine.
+
+    On other processors, libraries may ask their native threads for help whatever number is set; a copy has none.
+    """
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def _may_fork() -> bool:
@@ -107,7 +126,7 @@ def _may_fork() -> bool:
     The native threads of PyTorch, of which Python 3.12 warns, wait for work and hold no lock.
     """
     return (
-        sys.platform == "linux"
+        copies_work()
         and threading.active_count() == 1
         and not multiprocessing.current_process().daemon  # which may have no children
         and not torch.cuda.is_initialized()

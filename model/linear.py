@@ -25,6 +25,10 @@ class Packed:
         self.products: dict[tuple[int, bool], Product] = {}
         self.turn = threading.Lock()
 
+    def __reduce__(self) -> tuple[type["Packed"], tuple[LayOut]]:
+        """Send elsewhere what to do, not what was made of it."""
+        return Packed, (self.lay_out,)
+
     def get(self, n: int, with_bias: bool, make: Callable[[LayOut], Product]) -> Product:
         """Return the product of n matrices, made when it is first needed."""
         kind = n, with_bias

@@ -48,7 +48,7 @@ class ProjectedCrossEntropy(torch.autograd.Function):
         h, w = states.to(dtype), embedding.to(dtype)
         log_weights, share = weights.log(), weights / weights.sum()  # (V,)
         gradient = h.new_empty(*h.shape[:2], len(w))  # of the logits (R, tokens, V)
-        total = torch.zeros((), device=states.device)
+        total = torch.zeros((), dtype=torch.float, device=states.device)
         step = (ROWS if kind == "cpu" else ROWS_GPU) // len(h)
         with torch.autocast(kind, enabled=False):
             for start in range(0, len(targets), step):
@@ -113,7 +113,7 @@ def projected_cross_entropy(
             (`sample_pieces`); 0 compares with all.
     """
     if torch.is_grad_enabled():
-        weights = embedding.new_ones(len(embedding))
+        weights = embedding.new_ones(len(embedding), dtype=torch.float)
         if 0 < sampled_after < len(embedding):
             ids, weights = sample_pieces(targets, len(embedding), sampled_after)
             embedding, targets = embedding.index_select(0, ids), torch.searchsorted(ids, targets)

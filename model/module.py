@@ -31,6 +31,7 @@ BOUNDS = {  # least, and what lies above
     **dict.fromkeys(("learning_rate", "adamw_learning_rate"), (0, math.inf)),
 }
 ARCHITECTURE = (*SIZES, "norm", "optimizer")  # what a checkpoint's weights and state belong to
+BATCHES = ("seed", "batch_tokens", "streaming", "block_pairs", "max_words", "max_ratio", "source_lang", "target_lang")
 MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
 
 
@@ -107,8 +108,13 @@ class TranslationModule(L.LightningModule):
         self.skipped = self.skipped_in_a_row = 0  # updates whose loss or gradient was not finite
 
     def on_train_start(self) -> None:
-        """Count tokens from here."""
+        """Count tokens from here, and learn at the rates that were asked for, not at those of a checkpoint."""
         self.clock = (time.monotonic(), 0)
+        schedule: Any = self.lr_schedulers()
+        for group, before, peak in zip(schedule.optimizer.param_groups, schedule.base_lrs, self.peaks, strict=True):
+            if peak != before:  # a resumed run was given another
+                group["lr"] = group["lr"] * peak / before if before else 0.0
+        schedule.base_lrs = self.peaks
 
     def on_validation_end(self) -> None:
         """Count no time of validation."""
@@ -241,6 +247,7 @@ class TranslationModule(L.LightningModule):
             optimizer: torch.optim.Optimizer = MuonAdamW(self.model, h.learning_rate, h.adamw_learning_rate)
         else:
             optimizer = paper_adam(self.model, h.learning_rate)
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
         shape = linear_decay if h.decay == "linear" else inverse_sqrt_decay
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: shape(step, self.progress(), h.warmup_steps)
@@ -262,12 +269,17 @@ class TranslationModule(L.LightningModule):
         """Go on counting.
 
         Raises:
-            UserError: the checkpoint is of another network, or knows other pieces.
+            UserError: the checkpoint is of another network, knows other pieces, or stands in an epoch of other batches.
         """
         for name in ARCHITECTURE:
             saved, ours = checkpoint["hyper_parameters"].get(name), self.hparams[name]
             if saved != ours:
                 raise UserError(f"--ckpt_path: the checkpoint has model.{name} {saved}, not {ours}")
+        data: Any = self.trainer.datamodule.hparams  # type: ignore[attr-defined]
+        for name in (name for name in BATCHES if name != "block_pairs" or data["streaming"]):
+            saved, ours = checkpoint["datamodule_hyper_parameters"].get(name), data[name]
+            if saved != ours:
+                raise UserError(f"--ckpt_path: the checkpoint's epoch was cut by data.{name} {saved}, not {ours}")
         pieces = checkpoint["sentencepiece"].cpu().numpy().tobytes()
         if pieces != self.trainer.datamodule.tokenizer.model:  # type: ignore[attr-defined]
             raise UserError("--ckpt_path: the checkpoint has other pieces than this corpus, which has changed")

@@ -26,8 +26,9 @@ def sample_pieces(targets: Tensor, n_pieces: int, sampled_after: int) -> tuple[T
     Source: Bengio and Senécal 2008, "Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic
     Language Model", which samples for the same sum.
     """
-    chance = (sampled_after / torch.arange(1, n_pieces + 1, device=targets.device)).clamp(max=1)
+    ranks = torch.arange(1, n_pieces + 1, dtype=torch.float, device=targets.device)
+    chance = (sampled_after / ranks).clamp(max=1)
     chance[targets] = 1
-    drawn = torch.rand(n_pieces, device=targets.device, generator=generator())  # below 1
+    drawn = torch.rand(n_pieces, dtype=torch.float, device=targets.device, generator=generator())  # below 1
     ids = (drawn < chance).nonzero()[:, 0]
     return ids, 1 / chance[ids]

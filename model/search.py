@@ -99,8 +99,9 @@ def search(
         parents, tokens = parents.cpu(), tokens.cpu()
         ends = tokens == EOS
         if ends.any():
+            sums = log_probs.tolist()
             for row, rank in ends[:, :beam_size].nonzero().tolist():
-                log_prob, sentence = log_probs[row, rank].item(), int(sentences[row])
+                log_prob, sentence = sums[row][rank], int(sentences[row])
                 if log_prob == float("-inf") or not unfinished[sentence]:
                     continue
                 ids = [*history[row, parents[row, rank]].tolist(), EOS]

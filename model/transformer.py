@@ -56,6 +56,14 @@ class FeedForward(nn.Module):
         return self.contract(F.relu(self.expand(x)))
 
 
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation in the precision of its input, where autocast on a GPU would answer in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        return super().forward(x).to(x.dtype)
+
+
 class Residual(nn.Module):
     """Add what a sub-layer found to what was there before, so that gradients reach every layer undiminished.
 
@@ -65,7 +73,7 @@ class Residual(nn.Module):
 
     def __init__(self, d_model: int, dropout: float, norm: Norm) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_model)
+        self.norm = LayerNorm(d_model)
         self.dropout = Dropout(dropout)
         self.pre = norm == "pre"
 
@@ -143,6 +151,8 @@ class LayerCache:
         # All is copied: where room was left for more tokens, an attention took two to three times as long.
         if self.parents is None:
             return torch.cat((past, new), dim=2)
+        if past.device.type != "cpu":  # one copy more; Apple's GPUs write wrongly into a view before PyTorch 2.14
+            return torch.cat((past.index_select(0, self.parents), new), dim=2)
         n_rows, n_heads, n_new, width = new.shape
         start = past.size(2)
         both = new.new_empty(n_rows, n_heads, start + n_new, width)
@@ -182,8 +192,8 @@ class Transformer(nn.Module):
         self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(n_encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(n_decoder_layers))
         # Pre-norm leaves the sum of all sub-layers unnormalised; post-norm has just normalised it.
-        self.encoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
-        self.decoder_norm = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.encoder_norm = LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.decoder_norm = LayerNorm(d_model) if norm == "pre" else nn.Identity()
         self.apply(initialise)
 
     def forward(self, src: Tensor, tgt: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Claims about jobs side by side: they change how long something takes, and nothing else."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
 from itertools import accumulate, combinations, pairwise
 
@@ -103,6 +104,36 @@ def test_a_job_that_fails_fails_all_and_leaves_the_threads_as_they_were() -> Non
     with pytest.raises(ZeroDivisionError):
         cores.side_by_side([lambda: 1, lambda: 1 // 0], 2)
     assert torch.get_num_threads() == threads
+
+
+def test_callers_that_overlap_leave_the_threads_as_they_were() -> None:
+    """As in a server, which answers each question in a new thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    began, end = threading.Event(), threading.Event()
+    shares = []
+
+    def long() -> None:
+        began.set()
+        assert end.wait(30)
+
+    def ask(job: Callable[[], object]) -> None:
+        shares.append(cores.side_by_side([lambda: (torch.get_num_threads(), job())[0]], 2))
+
+    try:
+        first, second = threading.Thread(target=ask, args=(long,)), threading.Thread(target=ask, args=(end.set,))
+        first.start()
+        assert began.wait(30)
+        second.start()
+        first.join()
+        second.join()
+        later: list[int] = []
+        third = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        third.start()
+        third.join()
+    finally:
+        torch.set_num_threads(before)
+    assert shares == [[2], [2]] and later == [4]
 
 
 def test_dropout_depends_on_its_place_and_on_nobody_beside_it() -> None:

@@ -3,12 +3,14 @@
 import errno
 import multiprocessing
 import os
+import platform
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures.process import _ExecutorManagerThread
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 import torch
 
 from errors import UserError
-from model.crew import Crew
+from model.crew import Crew, copies_work
 
 SCRIPT = """
 import os, signal, time
@@ -43,6 +45,10 @@ def no_room() -> int:
     raise OSError(errno.EAGAIN, "no more processes")
 
 
+def no_thread(manager: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def pids(workers: Crew[Any, Any]) -> set[int | None]:
     return {copy.pid for copy in workers.copies}
 
@@ -50,8 +56,8 @@ def pids(workers: Crew[Any, Any]) -> set[int | None]:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Copies are possible, though libraries have left threads in the process of the tests."""
-    if sys.platform != "linux":
-        pytest.skip("copies are made on Linux only")
+    if not copies_work():
+        pytest.skip("copies are not made on such a machine")
     monkeypatch.setattr(threading, "active_count", lambda: 1)
 
 
@@ -224,7 +230,7 @@ def test_a_process_made_of_the_owner_does_not_wait_for_the_owners_copies() -> No
     os.close(writable)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+@pytest.mark.skipif(not copies_work(), reason="copies are not made on such a machine")
 def test_no_copy_outlives_a_killed_owner() -> None:
     owner, copies = owner_at_work()
     owner.kill()
@@ -232,7 +238,7 @@ def test_no_copy_outlives_a_killed_owner() -> None:
     wait_until(lambda: not any(map(running, copies)))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="copies are made on Linux only")
+@pytest.mark.skipif(not copies_work(), reason="copies are not made on such a machine")
 def test_an_interrupt_ends_owner_and_copies_without_a_traceback() -> None:
     owner, copies = owner_at_work()
     os.killpg(owner.pid, signal.SIGINT)
@@ -250,6 +256,8 @@ def test_an_interrupt_ends_owner_and_copies_without_a_traceback() -> None:
         (torch.cuda, "is_initialized", lambda: True),
         (multiprocessing, "current_process", lambda: SimpleNamespace(daemon=True)),
         (os, "fork", no_room),
+        (platform, "machine", lambda: "aarch64"),
+        (_ExecutorManagerThread, "start", no_thread),
     ],
 )
 def test_where_copies_are_unsafe_or_impossible_threads_do_the_work(
@@ -258,3 +266,46 @@ def test_where_copies_are_unsafe_or_impossible_threads_do_the_work(
     monkeypatch.setattr(module, name, value)
     found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
     assert [(pid, text) for pid, text, _ in found] == [(os.getpid(), f"hello tool {i}") for i in range(3)]
+    monkeypatch.undo()
+    wait_until(lambda: not multiprocessing.active_children())
+
+
+@pytest.mark.usefixtures("alone")
+def test_where_there_is_room_for_one_copy_only_it_does_not_outlive_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, made = os.fork, []
+
+    def once() -> int:
+        if made:
+            no_room()
+        made.append(fork())
+        return made[0]
+
+    monkeypatch.setattr(os, "fork", once)
+    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+    assert {pid for pid, _, _ in found} == {os.getpid()}
+    assert len(made) == 1 and made[0]
+    wait_until(lambda: not running(made[0]))
+
+
+@pytest.mark.usefixtures("alone")
+def test_what_a_tool_prepares_at_first_use_is_prepared_once_for_all_copies() -> None:
+    def prepare(tool: list[int], item: int) -> tuple[int, int]:
+        if not tool:
+            tool.append(os.getpid())
+        return tool[0], item
+
+    tool: list[int] = []
+    assert Crew(prepare, [tool] * 2, copied=True, first=0).map([1, 2, 3]) == [(os.getpid(), i) for i in (1, 2, 3)]
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_first_item_that_fails_does_not_end_the_hope_for_copies() -> None:
+    def work(tool: str, item: int, least: int) -> int:
+        if item < least:
+            raise UserError("too small")
+        return os.getpid()
+
+    workers = Crew(work, ["tool"] * 2, copied=True, first=0)
+    with pytest.raises(UserError, match="too small"):
+        workers.map([1, 2], least=1)
+    assert set(workers.map([1, 2], least=0)) <= pids(workers)

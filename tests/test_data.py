@@ -197,6 +197,32 @@ def test_every_form_of_corpus_gives_the_same_pairs(kind: str, subset: str | None
     assert len(sources[1]) and not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
 
 
+@pytest.mark.parametrize("kind", ["tsv", "csv"])
+def test_words_that_a_table_may_take_for_a_missing_value_are_text(kind: str, tmp_path: Path) -> None:
+    mark, lost = "\t" if kind == "tsv" else ",", ["None", "NA", "null", "nan", "N/A"]
+    lines = [("fr", "en"), *((f"aucun {word}", word) for word in lost), *PAIRS]
+    path = tmp_path / f"corpus.{kind}"
+    path.write_text("".join(f"{fr}{mark}{en}\n" for fr, en in lines), encoding="utf-8")
+    splits = data(path, max_ratio=100.0).load()
+    assert set(lost) <= {text for split in splits.values() for text in split["tgt"]}
+
+
+def test_other_code_does_not_get_what_the_cache_holds(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = []
+    for stamp in ("yesterday's", "today's", "today's"):
+        monkeypatch.setattr("data.corpus.code_stamp", lambda stamp=stamp: stamp)
+        prints.append(data(corpus).load()["train"]._fingerprint)
+    assert prints[0] != prints[1] == prints[2]
+
+
+def test_every_validation_is_of_the_same_sentences(corpus: Path) -> None:
+    batches = data(corpus, batch_tokens=300).val_dataloader()
+    whole = [batch.rows.tolist() for batch in batches]
+    assert len(whole) > 2
+    for n in (1, 2):  # as `limit_val_batches` has it
+        assert [batch.rows.tolist() for batch in islice(batches, n)] == whole[:n]
+
+
 def test_the_other_direction_is_two_settings(corpus: Path) -> None:
     forth, back = data(corpus), data(corpus, source_lang="en", target_lang="fr")
     assert forth.texts("test") == back.texts("test")[::-1]
@@ -307,7 +333,14 @@ def test_the_program_refuses_a_bad_corpus_and_writes_nothing(
     (tmp_path / "train.en").write_bytes(b"a\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped, one_sentence():
-        train.main([f"--config={ROOT / 'configs' / 'multi30k.yaml'}", f"--data.path={tmp_path}", *TINY])
+        train.main(
+            [
+                f"--config={ROOT / 'configs' / 'multi30k.yaml'}",
+                f"--data.path={tmp_path}",
+                *TINY,
+                "--trainer.max_steps=1",
+            ]
+        )
     assert stopped.value.code == 2 and "train.fr has 2 lines" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 

@@ -5,13 +5,16 @@ import csv
 import json
 import math
 import os
+import pickle
 import random
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,14 @@ import pytest
 import torch
 from conftest import ROOT, TINY, run
 
+import convert
 import evaluate
 import train
 import translate
 from errors import UserError, one_sentence
 from model.checkpoints import saved_step
-from model.crew import Crew
+from model.crew import Crew, copies_work
+from model.optimizer import PERIOD
 from translate import Translator
 
 Captured = pytest.CaptureFixture[str]
@@ -34,7 +39,7 @@ CONFIG = ROOT / "configs" / "multi30k.yaml"
 
 @pytest.fixture(scope="module")
 def translator(trained: Path) -> Translator:
-    return Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+    return Translator.load(trained / "runs" / "tiny" / "best.ckpt", device="cpu")
 
 
 # --- train.py
@@ -53,6 +58,63 @@ def test_a_run_leaves_checkpoints_its_configuration_and_its_curves(trained: Path
 def test_a_checkpoint_is_one_file_without_code(trained: Path) -> None:
     checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
     assert {"state_dict", "hyper_parameters", "sentencepiece"} <= set(checkpoint)
+
+
+def test_a_run_that_learns_no_more_ends_early_and_the_other_direction_is_shown(corpus: Path, tmp_path: Path) -> None:
+    direction = ["--data.source_lang=en", "--data.target_lang=fr", "--name=en-fr"]
+    never_better = ["--early_stopping.patience=1", "--early_stopping.min_delta=1000"]
+    steps = ["--trainer.max_steps=30", "--trainer.val_check_interval=3"]
+    settings = [*TINY, *direction, *never_better, *steps]
+    done = run("train.py", "--config", CONFIG, f"--data.path={corpus}", *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert saved_step(tmp_path / "runs" / "en-fr" / "last.ckpt") == 6  # the second validation
+    assert "I am happy. →" in done.stdout and 'best.ckpt "I am happy."' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("features", "gpu", "chosen"),
+    [
+        ({"avx512_bf16": True}, None, "bf16-mixed"),
+        ({"amx_bf16": True}, None, "bf16-mixed"),
+        ({"avx2": True}, None, "32-true"),
+        ({"avx512_bf16": True}, False, "32-true"),  # the GPU computes, whatever the processor could
+        ({}, True, "bf16-mixed"),
+    ],
+)
+def test_products_are_in_bfloat16_where_the_hardware_has_it(
+    features: dict[str, bool], gpu: bool | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu is not None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: gpu)
+    assert train.choose_precision("auto") == chosen
+    assert train.choose_precision("auto", "cpu") == (
+        "bf16-mixed" if any("bf16" in name for name in features) else "32-true"
+    )
+    assert train.choose_precision("16-mixed") == "16-mixed"
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
+def test_other_precisions_of_lightning_learn_too(precision: str, corpus: Path, tmp_path: Path) -> None:
+    steps = [f"--trainer.precision={precision}", "--trainer.max_steps=6", "--trainer.val_check_interval=3"]
+    tiny = [flag for flag in TINY if "precision" not in flag]
+    for sampled in ("0", "100"):
+        flags = [*steps, f"--model.sampled_after={sampled}", f"--name=sampled-{sampled}"]
+        done = run("train.py", "--config", CONFIG, f"--data.path={corpus}", *tiny, *flags, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_resumed_run_learns_at_the_rates_that_it_is_given(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "runs" / "tiny", tmp_path / "runs" / "slower")
+    flags = ["--model.learning_rate=0.001", "--model.adamw_learning_rate=0.0005", "--model.warmup_steps=1"]
+    more = ["--trainer.max_steps=60", "--trainer.val_check_interval=15"]
+    done = run("train.py", "--name=slower", "--ckpt_path=last", *flags, *more, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    checkpoint = torch.load(tmp_path / "runs" / "slower" / "last.ckpt", weights_only=True)
+    assert set(checkpoint["lr_schedulers"][0]["base_lrs"]) == {PERIOD * 0.001, 0.0005}
+    adamw, *muons = checkpoint["optimizer_states"][0]["parts"]
+    assert adamw["param_groups"][0]["lr"] <= 0.0005
+    assert all(muon["param_groups"][0]["lr"] <= PERIOD * 0.001 for muon in muons)
 
 
 def test_a_resumed_run_ends_in_the_same_weights(corpus: Path, tmp_path: Path) -> None:
@@ -103,6 +165,7 @@ def test_a_resumed_run_ends_in_the_same_weights(corpus: Path, tmp_path: Path) ->
         (["--name=new", "--model.d_model=33", "--model.n_heads=3"], "d_model must be even"),
         (["--name=new", "--model.dropout=1.5"], "dropout must be at least 0 and below 1"),
         (["--name=new", "--model.learning_rate=-0.1"], "learning_rate must be at least 0"),
+        (["--name=new", "--trainer.max_steps=-1"], "model.decay linear"),
         (["--config=absent.yaml"], "absent.yaml"),
     ],
 )
@@ -156,6 +219,7 @@ def test_n_best_lists_are_sorted_and_distinct(trained: Path) -> None:
     first, blank = map(json.loads, done.stdout.splitlines())
     scores = [t["score"] for t in first]
     assert len(first) == 3 and scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 3  # of different pieces, though these may spell the same text
     assert blank == [{"text": "", "log_prob": 0.0, "score": 0.0}]
 
 
@@ -238,7 +302,7 @@ def test_workers_share_the_lines_and_keep_their_order(
         models = [translator.model, copy.deepcopy(translator.model)][:n_workers]
         monkeypatch.setattr(translator, "crew", Crew(translate.search_batch, models, copied))
         translations.append(translator.translate(lines, batch_size=10))
-        assert bool(translator.crew.copies) == (copied and sys.platform == "linux")
+        assert bool(translator.crew.copies) == (copied and copies_work())
     assert translations == [translations[0]] * 3
 
 
@@ -256,6 +320,8 @@ def test_workers_share_the_lines_and_keep_their_order(
         (["x", "--input=y"], "not both"),
         (["--input=absent.txt"], "absent.txt"),
         (["x", "--output=absent/out"], "folder"),
+        (["x", "--output=."], "is a folder"),
+        (["x", "--attention=torn.ckpt"], "--attention torn.ckpt"),
     ],
 )
 def test_a_wrong_call_is_refused_in_a_sentence(
@@ -270,6 +336,75 @@ def test_a_wrong_call_is_refused_in_a_sentence(
     out, err = capsys.readouterr()
     assert stopped.value.code == 2
     assert words in err and err.count("\n") == 1 and out == ""
+
+
+def buffered() -> dict[str, str]:
+    """The environment in which Python keeps output back, as it usually does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def said(stderr: bytes) -> list[str]:
+    """What a program said beside warnings of a model that hardly learned."""
+    return [line for line in stderr.decode().splitlines() if not line.startswith("warning: ")]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_told_in_a_sentence(trained: Path) -> None:
+    program = [sys.executable, str(ROOT / "translate.py"), "Il dort."]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, cwd=trained, env=buffered(), stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and said(done.stderr) == ["error: output: No space left on device"]
+
+
+def test_a_reader_that_leaves_ends_the_program_in_silence(trained: Path, corpus: Path) -> None:
+    program = [sys.executable, str(ROOT / "translate.py"), "--beam_size=1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with (corpus / "test.fr").open() as lines:
+        door = subprocess.Popen(program, cwd=trained, env=buffered(), stdin=lines, **pipes)
+        assert door.stdout and door.stderr
+        assert door.stdout.readline().endswith(b"\n")
+        door.stdout.close()
+        assert said(door.stderr.read()) == [] and door.wait(60) == 0
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(translator: Translator) -> None:
+    lines = [b"\xef\xbb\xbf\n", b"\xef\xbb\xbfIl dort.\r\n"]
+    assert list(translate.read_lines(lines, "text")) == ["", "\ufeffIl dort."]
+    assert list(translate.read_lines(lines[1:], "text")) == ["Il dort."]
+
+
+def test_a_gpu_that_is_too_small_is_told_in_a_sentence(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(translator.crew, "do", full)
+    with pytest.raises(UserError, match="lower --batch_size 64"):
+        translator.translate(["Il dort."], batch_size=64)
+
+
+@pytest.mark.parametrize("pickler", [pickle, ForkingPickler], ids=["pickle", "multiprocessing"])
+def test_a_translator_can_be_sent_to_another_process(translator: Translator, pickler: Any) -> None:
+    lines = ["Il dort.", "Ça va ?"]
+    expected = translator.translate(lines)  # with whatever is laid out for it
+    sent = pickler.loads(bytes(pickler.dumps(translator)))
+    assert sent.translate(lines) == expected
+    weights = [each.model.decoder[0].feed_forward.expand.weight for each in (translator, sent)]
+    assert hasattr(weights[1], "packed") == hasattr(weights[0], "packed")
+
+
+def test_lines_whose_attention_was_not_written_are_not_taken_for_done(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(translate, "export", stopped)
+    checkpoint = f"--checkpoint={trained / 'runs' / 'tiny' / 'best.ckpt'}"
+    (tmp_path / "in").write_text("Il dort.\n")
+    files = [f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}", f"--attention={tmp_path / 'maps'}"]
+    with pytest.raises(KeyboardInterrupt):
+        translate.main([checkpoint, *files])
+    assert (tmp_path / "out.part").read_text() == ""
 
 
 class Payload:
@@ -305,6 +440,10 @@ def forget_the_language(checkpoint: dict[str, Any]) -> None:
     del checkpoint["datamodule_hyper_parameters"]["source_lang"]
 
 
+def make_the_language_a_number(checkpoint: dict[str, Any]) -> None:
+    checkpoint["datamodule_hyper_parameters"]["target_lang"] = 7
+
+
 def tear_the_pieces(checkpoint: dict[str, Any]) -> None:
     checkpoint["sentencepiece"] = checkpoint["sentencepiece"][:1000].clone()
 
@@ -318,6 +457,7 @@ def tear_the_pieces(checkpoint: dict[str, Any]) -> None:
         (widen, "no checkpoint"),
         (have_no_heads, "another kind"),
         (forget_the_language, "source_lang"),
+        (make_the_language_a_number, "another kind"),
         (tear_the_pieces, "SentencePiece"),
     ],
 )
@@ -350,6 +490,8 @@ def test_a_spoilt_checkpoint_is_refused_and_none_of_it_is_run(
         (["--model.d_model=64"], "model.d_model 32, not 64"),
         (["--model.optimizer=adam"], "model.optimizer muon, not adam"),
         (["--data.path=changed"], "other pieces"),
+        (["--data.batch_tokens=512"], "data.batch_tokens 256, not 512"),
+        (["--data.max_ratio=4"], "data.max_ratio 3.0, not 4.0"),
     ],
 )
 def test_a_run_goes_on_with_its_own_network_and_pieces_only(
@@ -399,6 +541,33 @@ def test_scores_of_the_own_test_split_and_of_files_are_equal(trained: Path, corp
     done = run("evaluate.py", *flags, "--json", tmp_path / "perfect", cwd=tmp_path)
     assert done.returncode == 0 and "baseline" in done.stdout, done.stderr
     assert json.loads((tmp_path / "perfect").read_text())["bleu"]["score"] == 100.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--output=absent/out"], "--output absent/out"),
+        (["--json=absent/scores"], "--json absent/scores"),
+        (["--json=."], "is a folder"),
+        (["--baseline=absent"], "--baseline absent is missing"),
+        (["--source=absent", "--reference=absent"], "--reference absent is missing"),
+        (["--hypotheses=x", "--reference=x", "--source=x"], "leave out --source"),
+    ],
+)
+def test_a_wrong_evaluation_is_refused_before_the_work(
+    flags: list[str], words: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(Translator, "translate", lambda *_: pytest.fail("the work has begun"))
+    with pytest.raises(UserError, match=words):
+        evaluate.main(flags)
+
+
+def test_a_corpus_that_was_prepared_leaves_no_thread_beside_which_nothing_is_copied(corpus: Path) -> None:
+    prepare = f"TranslationData(path={str(corpus)!r}, vocab_size=400).load()"
+    script = f"import threading; from data.module import TranslationData; {prepare}; print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["1"], done.stderr
 
 
 def test_texts_of_different_length_are_refused(trained: Path, corpus: Path, tmp_path: Path) -> None:
@@ -495,8 +664,12 @@ def test_the_commands_of_the_readme_work(command: str, trained: Path, corpus: Pa
     assert done.stdout or (tmp_path / "output").exists()
 
 
-def test_the_python_of_the_readme_works(trained: Path) -> None:
-    code = "\n".join(readme_blocks("python")).replace("runs/phrasebook", str(trained / "runs" / "tiny"))
+def test_the_python_of_the_readme_works(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="the groups `dev` and `bench` are not installed")
+    checkpoint = trained / "runs" / "tiny" / "best.ckpt"
+    convert.main(["--checkpoint", str(checkpoint), "--output", str(tmp_path / "DIR")])
+    code = "\n".join(readme_blocks("python")).replace("runs/phrasebook", str(checkpoint.parent))
+    code = code.replace('"DIR', f'"{tmp_path}/DIR')
     scope: dict[str, Any] = {}
     exec(code, scope)
     expected = (1, 2, len(scope["target"]), len(scope["source"]))

@@ -63,7 +63,7 @@ def bytes_become_lines(raw: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def translator(trained: Path) -> Translator:
-    return Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+    return Translator.load(trained / "runs" / "tiny" / "best.ckpt", device="cpu")
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -82,7 +82,7 @@ def test_a_network_of_integer_products_says_about_the_same(norm: Norm) -> None:
 @needs_instructions
 def test_a_translator_searches_with_integers_and_looks_at_exact_attention(trained: Path) -> None:
     path = trained / "runs" / "tiny" / "best.ckpt"
-    exact, quantised = Translator.load(path), Translator.load(path, precision="int8")
+    exact, quantised = (Translator.load(path, "cpu", precision) for precision in ("32", "int8"))
     texts = ["Je suis heureux.", "", "La fille court."]
     translations = quantised.translate(texts)
     assert len(translations) == 3 and translations[1] == ""
@@ -97,11 +97,11 @@ def test_a_translator_searches_with_integers_and_looks_at_exact_attention(traine
 
 def test_a_processor_that_would_be_wrong_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    with pytest.raises(UserError, match="--precision int8"):
-        Translator.load(trained / "runs" / "tiny" / "best.ckpt", precision="int8")
+    with pytest.raises(UserError, match="VNNI"):
+        Translator.load(trained / "runs" / "tiny" / "best.ckpt", "cpu", precision="int8")
 
 
 def test_integers_are_refused_on_other_devices(trained: Path) -> None:
-    exact = Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+    exact = Translator.load(trained / "runs" / "tiny" / "best.ckpt", "cpu")
     with pytest.raises(UserError, match="--device cpu"):
         Translator(exact.model.to("meta"), exact.tokenizer, exact.data, precision="int8")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -24,7 +25,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def translator(trained: Path) -> Translator:
-    return Translator.load(trained / "runs" / "tiny" / "best.ckpt")
+    return Translator.load(trained / "runs" / "tiny" / "best.ckpt", device="cpu")
 
 
 def made_up(
@@ -144,6 +145,20 @@ def test_pictures_show_the_chosen_heads_of_any_tokens(form: str) -> None:
         assert b"layer 1, head 0" in one and b"layer 0" not in one and b"layer 0, head 1" in every
     else:
         assert every.startswith(b"\x89PNG")
+
+
+def test_a_large_picture_has_fewer_dots_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["maps.picture"], "MOST_DOTS", 1e6)  # `maps.picture` is the function
+    small, large = (picture(made_up(["▁a"] * n, ["▁b"] * n), "cross", [0], [0]) for n in (2, 60))
+    dots = [int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) for png in (small, large)]
+    assert dots[0] < 5e5 and 0.95e6 < dots[1] < 1.02e6
+
+
+def test_long_sentences_share_a_page_with_few_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["maps.export"], "PAGE_WEIGHTS", 100)
+    maps = made_up(["▁a"] * 2, ["▁b"] * 2)  # 18 + 36 + 36 weights
+    written = export([(str(i), maps) for i in range(5)], tmp_path, Reading(0, None, "output"), ["html"])
+    assert [path.name for path in written] == ["0.html", "2.html", "4.html"]
 
 
 def test_a_layer_that_only_the_decoder_has_is_drawn_where_it_is(tmp_path: Path) -> None:

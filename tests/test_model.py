@@ -16,7 +16,7 @@ from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
 from model.chance import chance_of
-from model.dropout import Dropout
+from model.dropout import Dropout, random_bytes
 from model.loss import ProjectedCrossEntropy, projected_cross_entropy
 from model.optimizer import NS_STEPS, PERIOD, MuonAdamW, inverse_sqrt_decay, linear_decay
 from model.sampling import sample_pieces
@@ -197,6 +197,15 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
     assert abs((out == 0).float().mean().item() - 0.25) < 0.005
     assert abs(out.mean().item() - 1) < 0.005
     assert torch.equal(dropout.eval()(out), out)
+
+
+@pytest.mark.parametrize("numbers_of_eight", [True, False])
+def test_every_byte_is_drawn_as_often_as_any_other(numbers_of_eight: bool) -> None:
+    with chance_of((1,), torch.device("cpu")):
+        drawn = random_bytes(torch.Size((1001, 999)), torch.device("cpu"), numbers_of_eight)
+    assert drawn.shape == (1001, 999) and drawn.dtype == torch.uint8
+    counts = drawn.flatten().bincount(minlength=256)
+    assert counts.min() > 0.9 * drawn.numel() / 256 and counts.max() < 1.1 * drawn.numel() / 256
 
 
 def test_activations_are_kept_in_the_precision_of_the_products() -> None:

@@ -221,7 +221,7 @@ def test_masked_cells_are_no_zeros(visit, small: Path) -> None:
 def test_darker_cells_are_larger_weights(visit, small: Path) -> None:
     view = shown(visit(small, "k=cross&l=1&h=2"))
     ramp = view.evaluate("() => colours.palette.map(([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b)")
-    assert all(low >= high for low, high in zip(ramp, ramp[1:], strict=False))
+    assert all(low >= high for low, high in zip(ramp, ramp[1:], strict=False)) and ramp[0] > 2 * ramp[-1]
 
 
 # --- hostile text
