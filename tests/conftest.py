@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# What tests prepare goes with them, and does not stay in the user's cache; `datasets` reads this when it is imported.
+CACHE = tempfile.TemporaryDirectory()
+os.environ["HF_DATASETS_CACHE"] = CACHE.name
 
 ROOT = Path(__file__).parent.parent
 

@@ -273,6 +273,7 @@ def test_the_report_counts_alignment_and_pronouns(
     said = capsys.readouterr().out
     shares = [float(share) for share in re.findall(r"([\d.]+)%", said)]
     assert len(shares) >= 7 and all(0 <= share <= 100 for share in shares)
+    assert "of 185 that stand for a noun" in said and "62 test sentences with a choice of nouns" in said
     assert "1,000 test pairs" in said and "of the diagonal" in said and "head 1" in said and "--start" in said
 
 
