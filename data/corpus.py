@@ -241,7 +241,10 @@ def code_stamp() -> str:
 
 
 def inspect(rows: dict[str, list[Any]], max_words: int, max_ratio: float, stamp: str = "") -> dict[str, list[Any]]:
-    """Normalise a batch of pairs and say of each why it should be left out (index into REASONS, or -1)."""
+    """Normalise a batch of pairs and say of each why it should be left out (index into REASONS, or -1).
+
+    The stamp changes no pair, only the name under which the cache keeps them.
+    """
     for text in (text for side in ("src", "tgt") for text in rows[side]):
         if not isinstance(text, str | None):
             raise UserError(f"a sentence of the corpus is {text!r}, which is no text")

@@ -135,7 +135,7 @@ def record(maps: SentenceMaps, reading: Reading) -> dict[str, Any]:
 
 
 def make_folder(folder: Path, flag: str) -> None:
-    """Make a folder, or say why not what the flag names can be one."""
+    """Make the folder that a flag names, or say why it cannot be one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

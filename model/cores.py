@@ -28,7 +28,7 @@ def workers() -> int:
 
 
 def whole_threads() -> int:
-    """Return the threads of this process, were they shared out at the moment."""
+    """Return the number of threads of this process, even while they are shared out."""
     with _Whole.lock:
         return _Whole.threads if _Whole.callers else torch.get_num_threads()
 
@@ -57,7 +57,7 @@ def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Res
 def _shared_out(at_once: int) -> Iterator[int]:
     """Give this thread its share of all threads, for so many jobs at the same time.
 
-    A server answers in new threads, each of which begins with the number that was set last, were it a share.
+    A server answers in new threads, each of which begins with the number that was set last, even if that is a share.
     """
     with _Whole.lock:
         if not _Whole.callers:
