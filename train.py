@@ -25,6 +25,7 @@ from errors import DISK_FULL, UserError, one_sentence
 from maps.align import best_reading, gold_links
 from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact, saved_step
 from model.curves import Curves
+from model.linear import has_bf16_products
 from model.memory import keep_freed_memory
 from model.module import TranslationModule
 from model.progress import RunProgress
@@ -40,11 +41,7 @@ def choose_precision(precision: str | int | None, accelerator: Any = "auto") -> 
     """Resolve `auto`: bfloat16 products where the hardware has them, at several times the rate; else float32."""
     if precision != "auto":
         return precision
-    if torch.cuda.is_available() and accelerator != "cpu":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        features = torch.cpu.get_capabilities()
-        has_bf16 = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    has_bf16 = has_bf16_products("cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu")
     chosen = "bf16-mixed" if has_bf16 else "32-true"
     rank_zero_info(f"precision {chosen}: this hardware has {'' if has_bf16 else 'no '}bfloat16 instructions")
     return chosen

@@ -25,7 +25,7 @@ from model import Hypothesis, Transformer
 from model.cores import whole_threads
 from model.crew import Crew
 from model.int8 import pack_int8
-from model.linear import pack
+from model.linear import has_bf16_products, pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, search_translations
 from model.transformer import EOS, SIZES
@@ -96,6 +96,8 @@ class Translator:
                 raise UserError("--precision int8 is for processors: choose 32 or bf16, or --device cpu")
             pack_int8(searched)
         else:
+            if precision == "bf16" and on_cpu and not has_bf16_products("cpu"):
+                warn("this processor has no bfloat16 instructions, so --precision 32 is faster")
             pack(searched.bfloat16() if precision == "bf16" else searched)
         if on_cpu:
             models = [searched] * whole_threads()

@@ -14,8 +14,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def train_here(
         train.main(list(arguments))
 
 
+def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Prepare a process that calls a function; only the first of a program takes time to import everything."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(ROOT) not in paths:  # by which the process that forks the others finds the project
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *paths]))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["train", "evaluate", "maps.__main__"])
+    return context.Process(target=target, args=arguments)
+
+
 class Training:
     """One process that trains in a folder; what it says is collected."""
 
@@ -105,16 +116,11 @@ class Training:
         environment: dict[str, str] | None = None,
         patches: Sequence[tuple[Any, ...]] = (),
     ) -> None:
-        # Only the first process of a program pays for the imports; the server forks all others from it.
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["train"])
         descriptor, name = tempfile.mkstemp(dir=folder, suffix=".log")
         os.close(descriptor)
         self.log = Path(name)
-        self.process = context.Process(
-            target=train_here, args=(folder, self.log, arguments, environment or {}, patches), daemon=True
-        )
+        self.process = forked(train_here, folder, self.log, arguments, environment or {}, patches)
+        self.process.daemon = True
         self.process.start()
 
     def wait(self) -> int:

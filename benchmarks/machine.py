@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from model.cores import side_by_side
+from model.int8 import has_int8_products
+from model.linear import has_bf16_products
 
 # Rows, inner and outer width of a product, and how many of them between two looks at the clock: on a processor the
 # feed-forward product of the compared model in training; on a GPU one that keeps it busy.
@@ -48,6 +50,14 @@ class Turn(NamedTuple):
 def device() -> torch.device:
     """Return where everybody computes: the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_products(precision: str) -> bool:
+    """Say whether the machine has instructions for products of a precision; without them it is no contestant."""
+    kind = device().type
+    if precision == "bfloat16":
+        return has_bf16_products(kind)
+    return precision != "int8" or (kind == "cpu" and has_int8_products())
 
 
 def now() -> float:

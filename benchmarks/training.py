@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 
 from benchmarks.apart import Apart
 from benchmarks.huggingface import MarianTraining, fastest_attention, generate
-from benchmarks.machine import Turn, forward_flops, now, product_rates, ratio, report, row
+from benchmarks.machine import Turn, forward_flops, has_products, now, product_rates, ratio, report, row
 from benchmarks.trainer import bare_trainer
 from data.module import TranslationData
 from errors import UserError, one_sentence
@@ -124,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "hf_marian_float32_plain": ("float32", False),
         "hf_marian_bf16_plain": ("bfloat16", False),
     }
+    settings = {name: how for name, how in settings.items() if has_products(how[0])}
     peers = {
         name: Apart(Peer, module.model, data, precision, flags.seconds / 2, keeps_memory=keeps_memory)
         for name, (precision, keeps_memory) in settings.items()

@@ -19,14 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 from benchmarks.apart import Apart
 from benchmarks.ctranslate import CTranslate, Settings
 from benchmarks.huggingface import PEERS_LENGTH_PENALTY, M2M100Translation
-from benchmarks.machine import device, forward_flops, now, ratio, report, row, take_turns
+from benchmarks.machine import device, forward_flops, has_products, now, ratio, report, row, take_turns
 from benchmarks.memory import peak_of
 from convert import convert
 from data import Tokenizer
 from errors import UserError, one_sentence
 from evaluate import lines_of
 from model import Transformer
-from model.int8 import has_int8_products
 from translate import Translator
 
 ROOT = Path(__file__).parent.parent
@@ -126,7 +125,7 @@ def ours(checkpoint: Path, beam_size: int, tokenizer: Tokenizer) -> list[Contest
     """Load our translator in its default precision and in every other that the machine has."""
     contestants = []
     for flag, precision in PRECISIONS.items():
-        if flag == "int8" and not (device().type == "cpu" and has_int8_products()):
+        if not has_products(precision):
             continue
         translator = Apart(Translator.load, checkpoint, "auto", flag, keeps_memory=True)  # as it sets itself
         contestants.append(Contestant(OURS, precision, translator, (beam_size,), tokenizer))
@@ -195,7 +194,9 @@ def compare(
     ]
     float32, low = theirs[0], fastest(theirs, translate_trial)
     hf = [
-        fastest(hugging_face(network, precision, beam_size, tokenizer), translate_trial) for precision in HF_PRECISIONS
+        fastest(hugging_face(network, precision, beam_size, tokenizer), translate_trial)
+        for precision in HF_PRECISIONS
+        if has_products(precision)
     ]
     everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, *hf]))}
     names = {contestant: name for name, contestant in everybody.items()}

@@ -155,6 +155,7 @@ def read_verb(entry: str) -> Verb:
 
 
 NOUNS = [read_noun(entry) for entry in split(lexicon.NOUNS)]
+NOUNS_OF = {kind: [noun for noun in NOUNS if noun.kind == kind] for kind in CLASSES}
 RIVALS = [set(entry.split()) for entry in split(lexicon.RIVALS)]
 ADJECTIVES = [read_adjective(entry) for entry in split(lexicon.ADJECTIVES)]
 VERBS = [read_verb(entry) for entry in split(lexicon.VERBS)]
@@ -233,7 +234,7 @@ class Grammar:
 
     def noun_of(self, kinds: str) -> Noun:
         kind = self.rng.choice(kinds)
-        return self.rng.choice([noun for noun in NOUNS if noun.kind == kind])
+        return self.rng.choice(NOUNS_OF[kind])
 
     def adjective(self, kind: str, places: str) -> Adjective:
         """Draw an adjective that fits a class of nouns and one of `places`, none twice in a sentence, and no rival."""
@@ -655,22 +656,27 @@ class Grammar:
                 fr.append((mark, {self.number}))
             else:
                 fr[-1] = (fr[-1][0] + mark, fr[-1][1] | {self.number})
-        where: dict[tuple[str, int], list[int]] = {}
-        for side, words in (("fr", fr), ("en", en)):
-            for i, (_, numbers) in enumerate(words):
-                for n in numbers:
-                    where.setdefault((side, n), []).append(i)
-        links = sorted({(i, j) for i, (_, a) in enumerate(fr) for j, (_, b) in enumerate(en) if (a & b) - {0}})
+        fr_of, en_of = places(fr), places(en)
+        links = sorted({(i, j) for n in fr_of.keys() & en_of.keys() - {0} for i in fr_of[n] for j in en_of[n]})
         pronoun, antecedent = self.link or (0, 0)
         return {
             "fr": capitalise(" ".join(word for word, _ in fr)),
             "en": capitalise(" ".join(word for word, _ in en)),
             "alignment": " ".join(f"{i}-{j}" for i, j in links),
-            "pronoun_fr": where["fr", pronoun][0] if pronoun else -1,
-            "pronoun_en": where["en", pronoun][0] if pronoun else -1,
-            "antecedent_fr": where["fr", antecedent][0] if pronoun else -1,
-            "nouns_fr": [where["fr", n][0] for n in self.nouns] if pronoun else [],
+            "pronoun_fr": fr_of[pronoun][0] if pronoun else -1,
+            "pronoun_en": en_of[pronoun][0] if pronoun else -1,
+            "antecedent_fr": fr_of[antecedent][0] if pronoun else -1,
+            "nouns_fr": [fr_of[n][0] for n in self.nouns] if pronoun else [],
         }
+
+
+def places(words: list[tuple[str, set[int]]]) -> dict[int, list[int]]:
+    """Find out in which words each number stands."""
+    found: dict[int, list[int]] = {}
+    for i, (_, numbers) in enumerate(words):
+        for number in numbers:
+            found.setdefault(number, []).append(i)
+    return found
 
 
 def capitalise(text: str) -> str:

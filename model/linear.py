@@ -7,9 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# PyTorch multiplies float32 with MKL, which leaves half of the vector width idle on a processor that is not Intel's.
-# oneDNN does not; and it need not lay a matrix out for its vectors at each call, where that was done beforehand.
-HAS_WIDE_VECTORS = torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+# PyTorch multiplies float32 with MKL, which lays a matrix out for its vectors at each call, and where these are of 512
+# bits leaves half of them idle, unless the processor is Intel's. oneDNN does neither with a matrix that was laid out
+# before. With vectors of 256 bits MKL is as fast, but for matrices so tall that laying them out takes longest.
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+VECTORS = torch.backends.cpu.get_cpu_capability()
+TALL = 4096  # outputs
 
 
 Product = Callable[[Tensor], Tensor]  # (..., C) -> (..., M)
@@ -37,6 +40,17 @@ class Packed:
                 if kind not in self.products:
                     self.products[kind] = make(self.lay_out)
         return self.products[kind]
+
+
+def has_bf16_products(kind: str) -> bool:
+    """Say whether a kind of device (`cpu`, `cuda`, ...) is known to multiply bfloat16 itself.
+
+    A processor that does not takes ten times as long for it as for float32.
+    """
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    features = torch.cpu.get_capabilities()
+    return kind == "cpu" and bool(features.get("avx512_bf16") or features.get("amx_bf16"))
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
@@ -89,7 +103,12 @@ def pack(model: nn.Module) -> None:
     needed; what is changed in the weights later has no effect on products outside of training. Copies of the model are
     not packed.
     """
-    if HAS_WIDE_VECTORS:
-        for weight in model.parameters():
-            if weight.ndim == 2 and weight.device.type == "cpu":
-                weight.packed = Packed(lay_out_for_onednn)  # type: ignore[attr-defined]
+    for weight in model.parameters():
+        if weight.ndim == 2 and weight.device.type == "cpu" and is_faster_laid_out(weight):
+            weight.packed = Packed(lay_out_for_onednn)  # type: ignore[attr-defined]
+
+
+def is_faster_laid_out(weight: Tensor) -> bool:
+    """Say whether this processor multiplies a matrix (M, C) sooner where oneDNN has laid it out."""
+    tall = VECTORS == "AVX2" and weight.dtype == torch.float and len(weight) >= TALL
+    return HAS_ONEDNN and (VECTORS == "AVX512" or tall)

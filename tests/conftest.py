@@ -1,31 +1,15 @@
 """What several rooms' tests share: a tiny corpus, and a checkpoint trained on it by the real program."""
 
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from programs import ROOT, run
 
 # What tests prepare goes with them, and does not stay in the user's cache; `datasets` reads this when it is imported.
 CACHE = tempfile.TemporaryDirectory()
 os.environ["HF_DATASETS_CACHE"] = CACHE.name
-
-ROOT = Path(__file__).parent.parent
-
-
-def run(
-    *arguments: str | Path, cwd: Path, stdin: bytes | None = None, timeout: float = 300
-) -> subprocess.CompletedProcess:
-    """Run one of the programs, a file or `-m` and a room, as a user would; output is text."""
-    program = ["-m", str(arguments[1])] if arguments[0] == "-m" else [str(ROOT / arguments[0])]
-    command = [sys.executable, *program, *map(str, arguments[len(program) :])]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    done = subprocess.run(command, cwd=cwd, env=environment, input=stdin, capture_output=True, timeout=timeout)
-    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-    return done
-
 
 TINY = [
     "--data.vocab_size=400",

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import TINY
+from programs import ROOT
 
 import data.corpus as corpus_room
 import train

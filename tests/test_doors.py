@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY, run
+from conftest import TINY
+from programs import ROOT, run, start
 
 import convert
 import evaluate
@@ -659,7 +660,7 @@ def test_the_commands_of_the_readme_work(command: str, trained: Path, corpus: Pa
             program[i] = str(tmp_path / "output")
     if program[0] == "python":
         del program[0]
-    done = run(*program, cwd=trained)
+    done = start(*program, cwd=trained)
     assert done.returncode == 0, done.stderr
     assert done.stdout or (tmp_path / "output").exists()
 

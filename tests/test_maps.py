@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import run
+from programs import run
 
 import translate
 from errors import one_sentence

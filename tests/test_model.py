@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.optim import Muon
 
 import model.linear as products
+import model.optimizer as optimizers
 from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
 from model.chance import chance_of
 from model.dropout import Dropout, random_bytes
 from model.loss import ProjectedCrossEntropy, projected_cross_entropy
-from model.optimizer import NS_STEPS, PERIOD, MuonAdamW, inverse_sqrt_decay, linear_decay
+from model.optimizer import PERIOD, STEPS, MuonAdamW, inverse_sqrt_decay, linear_decay, orthogonalise
 from model.sampling import sample_pieces
 from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD
@@ -223,10 +224,17 @@ def test_activations_are_kept_in_the_precision_of_the_products() -> None:
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
 
-@pytest.mark.skipif(not products.HAS_WIDE_VECTORS, reason="this processor multiplies as fast without packing")
+def lay_out_any_matrix(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """Not only tall ones; some processors are as fast without, whatever its height."""
+    if not products.is_faster_laid_out(torch.empty(products.TALL, 1, dtype=dtype)):
+        pytest.skip("this processor multiplies as fast without packing")
+    monkeypatch.setattr(products, "TALL", 0)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 4, 70])
 def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out_any_matrix(monkeypatch, dtype)
     layer = products.Linear(64, 900).to(dtype)
     products.pack(layer)
     x = torch.randn(3, rows, 64, dtype=dtype)
@@ -242,8 +250,8 @@ def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, mon
         layer(x)  # the packed product has no gradient
 
 
-@pytest.mark.skipif(not products.HAS_WIDE_VECTORS, reason="this processor multiplies as fast without packing")
-def test_packed_layers_that_read_the_same_are_one_product() -> None:
+def test_packed_layers_that_read_the_same_are_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out_any_matrix(monkeypatch, torch.float32)
     layers = [products.Linear(64, rows) for rows in (48, 96, 48)]
     for layer in layers:
         torch.nn.init.normal_(layer.bias)
@@ -362,11 +370,42 @@ def test_muon_adamw_moves_every_weight_and_resumes_exactly() -> None:
             assert not torch.equal(ours, start[name]), name
 
 
+@pytest.mark.parametrize("shape", [(48, 48), (24, 96), (96, 24)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_muons_direction_has_the_singular_vectors_of_its_matrix_and_values_near_one(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    matrix = torch.randn(shape)
+    found = orthogonalise(matrix, dtype).float()
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    inside = left.T @ found @ right.T
+    lengths = inside.diagonal()
+    tolerance = 1e-4 if dtype == torch.float32 else 0.05
+    torch.testing.assert_close(inside, lengths.diag(), atol=tolerance, rtol=0)
+    large = values > values.max() / 20  # the others would need more steps
+    assert large.sum() > 20 and lengths[large].min() > 0.6 and lengths.max() < 1.3
+    assert lengths.min() > 0
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_muon_multiplies_in_the_precision_that_the_hardware_has(
+    has_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizers, "has_bf16_products", lambda kind: has_bf16)
+    asked = []
+    monkeypatch.setattr(optimizers, "orthogonalise", lambda x, dtype: asked.append(dtype) or orthogonalise(x, dtype))
+    model = small()
+    optimizer = MuonAdamW(model, 0.02, 0.002)
+    model(sentences(2, 5), sentences(2, 5)).square().mean().backward()
+    optimizer.step()
+    assert asked and set(asked) == {torch.bfloat16 if has_bf16 else torch.float32}
+
+
 def beside_muon() -> tuple[MuonAdamW, Muon, list[tuple[nn.Parameter, nn.Parameter]]]:
     """Return ours, PyTorch's, and the matrices of two equal models that they move."""
     model, other = small(), small()
     matrices = [[p for p in m.parameters() if p.ndim == 2 and p is not m.embedding.weight] for m in (model, other)]
-    every = Muon(matrices[1], lr=0.02, weight_decay=0.0, ns_steps=NS_STEPS)
+    every = Muon(matrices[1], lr=0.02, weight_decay=0.0, ns_steps=STEPS)
     return MuonAdamW(model, 0.02, 0.0), every, list(zip(*matrices, strict=True))
 
 
