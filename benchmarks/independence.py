@@ -10,10 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import device
+from benchmarks.machine import PRECISIONS, has_products
 from errors import one_sentence
-from model.int8 import has_int8_products
-from translate import PRECISIONS, Translator, newest_checkpoint, read_lines
+from translate import Translator, newest_checkpoint, read_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,8 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     random.Random(1).shuffle(order)
     table = Table("precision", "beam", "batch 1", "batch 7", "shuffled", "first 100 alone", title="lines that differ")
     rows = []
-    has_int8 = device().type == "cpu" and has_int8_products()
-    precisions = [precision for precision in PRECISIONS if precision != "int8" or has_int8]
+    precisions = [flag for flag, precision in PRECISIONS.items() if has_products(precision)]
     for precision, beam in product(precisions, (1, 4)):
         translator = Translator.load(checkpoint, precision=precision)
         usual = translator.translate(lines, beam, batch_size=64)

@@ -17,13 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from model.cores import side_by_side
-from model.int8 import has_int8_products
+from model.int8 import largest_weight
 from model.linear import has_bf16_products
 
 # Rows, inner and outer width of a product, and how many of them between two looks at the clock: on a processor the
 # feed-forward product of the compared model in training; on a GPU one that keeps it busy.
 PRODUCTS = {"cpu": (2048, 256, 1024, 1), "cuda": (8192, 4096, 4096, 20)}
 PROBE_SECONDS = 0.3
+PRECISIONS = {"32": "float32", "bf16": "bfloat16", "int8": "int8"}  # of our translations, by their flag
 PACKAGES = ("torch", "lightning", "transformers", "ctranslate2", "sentencepiece")
 
 
@@ -57,7 +58,7 @@ def has_products(precision: str) -> bool:
     kind = device().type
     if precision == "bfloat16":
         return has_bf16_products(kind)
-    return precision != "int8" or (kind == "cpu" and has_int8_products())
+    return precision != "int8" or (kind == "cpu" and largest_weight() > 0)
 
 
 def now() -> float:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchma
 from benchmarks.apart import Apart
 from benchmarks.ctranslate import CTranslate, Settings
 from benchmarks.huggingface import PEERS_LENGTH_PENALTY, M2M100Translation
-from benchmarks.machine import device, forward_flops, has_products, now, ratio, report, row, take_turns
+from benchmarks.machine import PRECISIONS, device, forward_flops, has_products, now, ratio, report, row, take_turns
 from benchmarks.memory import peak_of
 from convert import convert
 from data import Tokenizer
@@ -31,7 +31,6 @@ from translate import Translator
 ROOT = Path(__file__).parent.parent
 OURS = "this project"
 TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
-PRECISIONS = {"32": "float32", "bf16": "bfloat16", "int8": "int8"}  # ours, by its flag
 HF_PRECISIONS = ("float32", "bfloat16")
 HF_TOKENS = (1024, 2048, 4096, 8192)  # batches worth a try
 # CTranslate2's; a processor or GPU has some of them.

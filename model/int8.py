@@ -10,34 +10,44 @@ from model.linear import Linear, Packed, Product
 from model.transformer import BOS, UNK, Transformer
 
 LARGEST = 127  # steps on either side of zero
+LARGEST_IN_16_BITS = 63  # of a weight, where the sum of two products has to fit: 2 · 255 · 63 < 2^15
 ZERO = 128  # the byte that stands for 0 in what is multiplied: instructions want it unsigned, and a matrix signed
 TINY = 1e-9  # in the place of zero, by which nothing can be divided
 MARGIN = 1.5  # how much further a product's range reaches than what random sentences fill
 
 
-def has_int8_products() -> bool:
-    """Say whether this processor multiplies bytes and adds them up without overflow (VNNI, AMX)."""
+def largest_weight() -> int:
+    """Say how many steps a weight may count on either side of zero, so that this processor gets sums right.
+
+    VNNI and AMX add products of bytes in 32 bits. AVX2 first adds two in 16 bits, and would cut off what is beyond.
+
+    Returns:
+        The number, 0 if the processor has no instructions for products of bytes.
+    """
     features = torch.cpu.get_capabilities()
-    return torch.backends.mkldnn.is_available() and any(
-        features.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8")
-    )
+    if not torch.backends.mkldnn.is_available():
+        return 0
+    if any(features.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8")):
+        return LARGEST
+    return LARGEST_IN_16_BITS if features.get("avx2") else 0
 
 
 def pack_int8(model: Transformer) -> None:
     """Have all matrices of a model on the CPU, which learns no more, multiplied as 8-bit integers.
 
-    A weight counts steps of 1/127 of the largest weight that makes the same output. What it is multiplied with counts
-    steps of one size for each matrix, found once: so a translation depends on no other, as it would if the numbers of a
-    batch chose the steps. Sums are exact integers; norms, softmax and everything else stay in float32.
+    A weight counts steps of 1/127 of the largest weight that makes the same output (see `largest_weight`). What it is
+    multiplied with counts steps of one size for each matrix, found once: so a translation depends on no other, as it
+    would if the numbers of a batch chose the steps. Sums are exact integers; norms, softmax and everything else stay in
+    float32.
 
     Raises:
-        UserError: the processor would get sums wrong.
+        UserError: the processor has no instructions for it.
 
     Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", section 2.
     """
-    if not has_int8_products():
-        raise UserError("--precision int8 needs a processor with VNNI instructions: choose 32 or bf16")
+    if not largest_weight():
+        raise UserError("--precision int8 needs a processor with VNNI or AVX2 instructions: choose 32 or bf16")
     for weight, reach in _reaches(model).items():
         weight.packed = Packed(partial(lay_out_int8, reach=MARGIN * reach))  # type: ignore[attr-defined]
 
@@ -50,7 +60,7 @@ def lay_out_int8(weight: Tensor, bias: Tensor | None, reach: float) -> Product:
         reach: what lies beyond +-reach in the input of the product is taken for it.
     """
     step = max(reach, TINY) / LARGEST
-    weight_steps = weight.abs().amax(dim=1).clamp(min=TINY) / LARGEST  # (M,), of each output
+    weight_steps = weight.abs().amax(dim=1).clamp(min=TINY) / largest_weight()  # (M,), of each output
     integers = (weight / weight_steps.unsqueeze(1)).round().to(torch.int8)
     laid_out = torch.ops.onednn.qlinear_prepack(integers, None)
     zeros = torch.zeros(len(weight), dtype=torch.long)

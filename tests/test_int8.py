@@ -13,7 +13,7 @@ from model.transformer import UNK, Norm
 from translate import Translator
 
 needs_instructions = pytest.mark.skipif(
-    not int8.has_int8_products(), reason="this processor has no instructions for products of bytes"
+    not int8.largest_weight(), reason="this processor has no instructions for products of bytes"
 )
 
 
@@ -39,6 +39,15 @@ def test_a_row_is_multiplied_the_same_beside_any_other() -> None:
     together = product(torch.cat((x, 100 * torch.randn(20, 64))))  # much larger ones
     assert torch.equal(together[:50], product(x))
     assert all(torch.equal(together[i : i + 1], product(x[i : i + 1])) for i in range(50))
+
+
+@needs_instructions
+def test_the_largest_sums_are_exact() -> None:
+    weight, x = torch.ones(96, 1024), torch.ones(5, 1024)
+    weight[1::2] *= -1
+    x[1::2] *= -1
+    product = int8.lay_out_int8(weight, None, reach=1.0)
+    torch.testing.assert_close(product(x), x @ weight.T, atol=1e-3, rtol=0)
 
 
 @needs_instructions
@@ -95,8 +104,19 @@ def test_a_translator_searches_with_integers_and_looks_at_exact_attention(traine
     assert maps[0].log_prob == maps[1].log_prob
 
 
-def test_a_processor_that_would_be_wrong_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+@pytest.mark.parametrize(
+    ("features", "largest"),
+    [({"avx2": True}, 63), ({"avx2": True, "avx_vnni": True}, 127), ({"avx512_vnni": True}, 127), ({"avx": True}, 0)],
+)
+def test_weights_are_as_fine_as_the_processor_adds_up(
+    features: dict[str, bool], largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert int8.largest_weight() == largest
+
+
+def test_a_processor_without_such_products_is_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx": True})
     with pytest.raises(UserError, match="VNNI"):
         Translator.load(trained / "runs" / "tiny" / "best.ckpt", "cpu", precision="int8")
 
