@@ -33,9 +33,11 @@ def run(*arguments: str | Path, cwd: Path, stdin: bytes = b"") -> Done:
         process = forked(become, words, cwd, streams)
         process.start()
         process.join(SECONDS)
+        code = process.exitcode
+        process.kill()  # what goes on after that
         out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
-        assert process.exitcode is not None, f"{words} took more than {SECONDS} seconds: {err}"
-        return Done(words, process.exitcode, out, err)
+        assert code is not None, f"{words} took more than {SECONDS} seconds: {err}"
+        return Done(words, code, out, err)
 
 
 def words_of(arguments: Sequence[str | Path]) -> list[str]:
