@@ -32,7 +32,11 @@ def picture(
         layers, heads: which of them, from 0; all if None.
         form: of the file; PNG has 200 dots an inch, fewer where that would be more than 60 million (SVG stays sharp).
     """
-    from matplotlib.figure import Figure  # half a second, which only who wants a picture should wait
+    # Half a second, which only who wants a picture should wait.
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
     weights = maps.weights(kind)  # (L, H, queries, keys)
     layers = range(weights.shape[0]) if layers is None else layers
@@ -59,10 +63,14 @@ def picture(
     figure.suptitle(TITLES[kind], fontsize=10)
     if image is not None:
         figure.colorbar(image, ax=grid, shrink=0.8, label="weight").ax.tick_params(labelsize=7)
+    figure.dpi = min(DOTS_PER_INCH, (MOST_DOTS / figure.get_size_inches().prod()) ** 0.5)
     out = io.BytesIO()
-    # Without a date, the same attention is the same file.
-    dpi = min(DOTS_PER_INCH, (MOST_DOTS / figure.get_size_inches().prod()) ** 0.5)
-    figure.savefig(out, format=form, dpi=dpi, metadata={"Date": None} if form == "svg" else None)
+    # By the canvas, as `savefig` would draw everything twice.
+    if form == "svg":
+        with rc_context({"svg.hashsalt": kind}):  # no random names and no date: the same attention is the same file
+            FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
+    else:
+        FigureCanvasAgg(figure).print_png(out)
     return out.getvalue()
 
 

@@ -140,6 +140,7 @@ def test_pictures_show_the_chosen_heads_of_any_tokens(form: str) -> None:
     maps = made_up(HOSTILE, ["▁a"] * 3)
     one, every = picture(maps, "cross", [1], [0], form), picture(maps, "cross", form=form)  # type: ignore[arg-type]
     assert len(one) < len(every)
+    assert one == picture(maps, "cross", [1], [0], form)  # type: ignore[arg-type]
     if form == "svg":
         ET.fromstring(every)
         assert b"layer 1, head 0" in one and b"layer 0" not in one and b"layer 0, head 1" in every
