@@ -19,7 +19,15 @@ from model.attention import MultiHeadAttention
 from model.chance import chance_of
 from model.dropout import Dropout, random_bytes
 from model.loss import ProjectedCrossEntropy, projected_cross_entropy
-from model.optimizer import PERIOD, STEPS, MuonAdamW, inverse_sqrt_decay, linear_decay, orthogonalise
+from model.optimizer import (
+    PERIOD,
+    STEPS,
+    MuonAdamW,
+    PeriodicMuon,
+    inverse_sqrt_decay,
+    linear_decay,
+    orthogonalise,
+)
 from model.sampling import sample_pieces
 from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD
@@ -399,6 +407,18 @@ def test_muon_multiplies_in_the_precision_that_the_hardware_has(
     model(sentences(2, 5), sentences(2, 5)).square().mean().backward()
     optimizer.step()
     assert asked and set(asked) == {torch.bfloat16 if has_bf16 else torch.float32}
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (24, 96), (96, 24)])
+def test_in_bfloat16_a_matrix_moves_as_by_pytorchs_muon(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optimizers, "has_bf16_products", lambda kind: True)
+    ours, theirs = (nn.Parameter(torch.ones(shape)) for _ in range(2))
+    ours.grad = theirs.grad = torch.randn(shape)
+    PeriodicMuon(ours, 0.02, updates=PERIOD - 1).step()
+    Muon([theirs], lr=PERIOD * 0.02, weight_decay=0.0, ns_steps=STEPS).step()
+    torch.testing.assert_close(ours, theirs)
 
 
 def beside_muon() -> tuple[MuonAdamW, Muon, list[tuple[nn.Parameter, nn.Parameter]]]:
