@@ -18,7 +18,8 @@ Done = subprocess.CompletedProcess[str]
 def start(*arguments: str | Path, cwd: Path) -> Done:
     """Run one of the programs, a file or `-m` and a room, in a new Python, as a user does."""
     command = [sys.executable, *words_of(arguments)]
-    return subprocess.run(command, cwd=cwd, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=SECONDS)
+    environment = os.environ | SETTINGS
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS)
 
 
 def run(*arguments: str | Path, cwd: Path, stdin: bytes = b"") -> Done:

@@ -95,6 +95,15 @@ def test_products_are_in_bfloat16_where_the_hardware_has_it(
     assert train.choose_precision("16-mixed") == "16-mixed"
 
 
+@pytest.mark.parametrize("has_bf16", [True, False])
+def test_a_translator_says_where_bfloat16_would_be_slow(
+    has_bf16: bool, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(translate, "has_bf16_products", lambda kind: has_bf16)
+    Translator.load(trained / "runs" / "tiny" / "best.ckpt", "cpu", "bf16")
+    assert ("--precision 32 is faster" in capsys.readouterr().err) is not has_bf16
+
+
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_other_precisions_of_lightning_learn_too(precision: str, corpus: Path, tmp_path: Path) -> None:
     steps = [f"--trainer.precision={precision}", "--trainer.max_steps=6", "--trainer.val_check_interval=3"]
