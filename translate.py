@@ -96,8 +96,8 @@ class Translator:
                 raise UserError("--precision int8 is for processors: choose 32 or bf16, or --device cpu")
             pack_int8(searched)
         else:
-            if precision == "bf16" and on_cpu and not has_bf16_products("cpu"):
-                warn("this processor has no bfloat16 instructions, so --precision 32 is faster")
+            if precision == "bf16" and not has_bf16_products(self.device.type):
+                warn(f"{self.device} is not known to multiply bfloat16, without which --precision 32 is faster")
             pack(searched.bfloat16() if precision == "bf16" else searched)
         if on_cpu:
             models = [searched] * whole_threads()
@@ -333,7 +333,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="32",
-        help="of the search: 32 is float32; bf16 (bfloat16) and int8 (on processors only) are faster, and near it",
+        help="of the search: 32 is float32; near it and faster are int8 (on a CPU) and, where the hardware has it, bf16",
     )
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 

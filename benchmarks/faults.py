@@ -1,7 +1,8 @@
 """Kill training at random moments, go on, and count what was lost: `python -m benchmarks.faults --json FILE`.
 
 Trainings are forked from one process that has imported everything, so that a kill costs seconds. Nothing is lost when
-the weights are bit for bit those of a run that nobody disturbed, and the curves hold the same rows.
+the weights are bit for bit those of a run that nobody disturbed, and the curves hold the same rows. All forks hash
+texts alike, as two Pythons would not: `tests/test_doors.py` resumes in a new one.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from data.phrasebook import Grammar
@@ -97,13 +99,23 @@ def train_here(
 
 
 def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Prepare a process that calls a function; only the first of a program takes time to import everything."""
+    """Prepare a process that calls a function; only the first of a program takes time to import everything.
+
+    PYTHONPATH gets the project's folder, for good: by it the process that forks the others finds what to import.
+    """
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if str(ROOT) not in paths:  # by which the process that forks the others finds the project
+    if str(ROOT) not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *paths]))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "evaluate", "maps.__main__"])
-    return context.Process(target=target, args=arguments)
+    context.set_forkserver_preload(["train", "evaluate"])  # all rooms; the tests evaluate, too
+    return context.Process(target=with_new_seeds, args=(target, *arguments))
+
+
+def with_new_seeds(target: Callable[..., None], *arguments: Any) -> None:
+    """Call a function whose random numbers are those of nobody else, as in a new Python."""
+    torch.seed()
+    np.random.seed()
+    target(*arguments)
 
 
 class Training:

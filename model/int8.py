@@ -1,4 +1,4 @@
-"""Products of 8-bit integers, which a processor finishes in half the time of bfloat16 ones: for translation only."""
+"""Products of 8-bit integers, which a processor finishes sooner than those of wider numbers: for translation only."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from model.linear import Linear, Packed, Product
 from model.transformer import BOS, UNK, Transformer
 
 LARGEST = 127  # steps on either side of zero
-LARGEST_IN_16_BITS = 63  # of a weight, where the sum of two products has to fit: 2 · 255 · 63 < 2^15
+LARGEST_IN_16_BITS = 64  # of a weight, where the sum of two products has to fit: 2 · 255 · 64 < 2^15
 ZERO = 128  # the byte that stands for 0 in what is multiplied: instructions want it unsigned, and a matrix signed
 TINY = 1e-9  # in the place of zero, by which nothing can be divided
 MARGIN = 1.5  # how much further a product's range reaches than what random sentences fill
@@ -35,7 +35,7 @@ def largest_weight() -> int:
 def pack_int8(model: Transformer) -> None:
     """Have all matrices of a model on the CPU, which learns no more, multiplied as 8-bit integers.
 
-    A weight counts steps of 1/127 of the largest weight that makes the same output (see `largest_weight`). What it is
+    A weight counts steps of 1/127 (`largest_weight`) of the largest weight that makes the same output. What it is
     multiplied with counts steps of one size for each matrix, found once: so a translation depends on no other, as it
     would if the numbers of a batch chose the steps. Sums are exact integers; norms, softmax and everything else stay in
     float32.
@@ -47,7 +47,7 @@ def pack_int8(model: Transformer) -> None:
     Inference", section 2.
     """
     if not largest_weight():
-        raise UserError("--precision int8 needs a processor with VNNI or AVX2 instructions: choose 32 or bf16")
+        raise UserError("--precision int8 needs a processor with VNNI or AVX2 instructions: choose 32")
     for weight, reach in _reaches(model).items():
         weight.packed = Packed(partial(lay_out_int8, reach=MARGIN * reach))  # type: ignore[attr-defined]
 

@@ -232,17 +232,39 @@ def test_activations_are_kept_in_the_precision_of_the_products() -> None:
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
 
 
-def lay_out_any_matrix(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
-    """Not only tall ones; some processors are as fast without, whatever its height."""
-    if not products.is_faster_laid_out(torch.empty(products.TALL, 1, dtype=dtype)):
-        pytest.skip("this processor multiplies as fast without packing")
-    monkeypatch.setattr(products, "TALL", 0)
+@pytest.mark.parametrize(
+    ("vectors", "dtype", "outputs", "faster"),
+    [
+        ("AVX512", torch.float32, 256, True),
+        ("AVX512", torch.bfloat16, 256, True),
+        ("AVX2", torch.float32, 256, False),
+        ("AVX2", torch.float32, 8000, True),
+        ("AVX2", torch.bfloat16, 8000, False),
+        ("DEFAULT", torch.float32, 8000, False),
+    ],
+)
+def test_matrices_are_packed_where_that_is_faster(
+    vectors: str, dtype: torch.dtype, outputs: int, faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "VECTORS", vectors)
+    for has_onednn in (True, False):
+        monkeypatch.setattr(products, "HAS_ONEDNN", has_onednn)
+        layer = products.Linear(4, outputs).to(dtype)
+        products.pack(layer)
+        assert hasattr(layer.weight, "packed") == (faster and has_onednn)
+
+
+def pack_any_matrix(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    """Not only where it is faster."""
+    if not (products.HAS_ONEDNN if dtype == torch.float32 else torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        pytest.skip("this processor cannot do that")
+    monkeypatch.setattr(products, "is_faster_laid_out", lambda _: True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 4, 70])
 def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out_any_matrix(monkeypatch, dtype)
+    pack_any_matrix(monkeypatch, dtype)
     layer = products.Linear(64, 900).to(dtype)
     products.pack(layer)
     x = torch.randn(3, rows, 64, dtype=dtype)
@@ -259,7 +281,7 @@ def test_packed_weights_give_the_same_product(rows: int, dtype: torch.dtype, mon
 
 
 def test_packed_layers_that_read_the_same_are_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out_any_matrix(monkeypatch, torch.float32)
+    pack_any_matrix(monkeypatch, torch.float32)
     layers = [products.Linear(64, rows) for rows in (48, 96, 48)]
     for layer in layers:
         torch.nn.init.normal_(layer.bias)
@@ -516,10 +538,14 @@ def eager() -> Transformer:
     return model
 
 
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("beam_size", [1, 4])
-def test_scores_equal_one_forced_pass(beam_size: int) -> None:
+def test_scores_equal_one_forced_pass(beam_size: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model, src = eager(), sentences(5, 6)
     src[2, 4:] = PAD
+    if packed:  # for the search; the pass, which may learn, has the products of PyTorch
+        pack_any_matrix(monkeypatch, torch.float32)
+        products.pack(model)
     found = search(translation_step(model, src), torch.full((5,), 15), beam_size)
     for row, hypotheses in zip(src, found, strict=True):
         assert 1 <= len(hypotheses) <= beam_size
