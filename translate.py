@@ -333,7 +333,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default="32",
-        help="of the search: 32 is float32; near it and faster are int8 (on a CPU) and, where the hardware has it, bf16",
+        help="of the search: 32 is float32; near it and faster are int8 (on a CPU) and, where hardware has it, bf16",
     )
     parser.add_argument("--device", default="auto", help="auto (all GPUs, or all cores), cpu, cuda:1, ...")
 
