@@ -11,9 +11,8 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
-from data.module import TranslationData
 from errors import UserError, one_sentence
-from translate import Translator, add_model_flags, check_place, load_translator, read_lines
+from translate import add_model_flags, check_place, load_translator, read_lines
 
 
 def lines_of(path: Path, flag: str) -> list[str]:
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if flags.source:
             sources = lines_of(flags.source, "--source")
         else:
-            sources, references = own_corpus(translator).texts("test")
+            sources, references = translator.corpus().texts("test")
         compare_lengths(flags.source or "sources", sources, right, references)
     if flags.baseline:
         compare_lengths(flags.baseline, baseline, right, references)
@@ -86,16 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         Console().print(table)
     if flags.json:
         flags.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-
-
-def own_corpus(translator: Translator) -> TranslationData:
-    """Prepare the corpus that a model has learned, as its checkpoint describes it."""
-    try:
-        return TranslationData(**translator.data)
-    except TypeError as error:
-        raise UserError(
-            f"the checkpoint describes its corpus as another version did ({error}): give --source and --reference"
-        ) from error
 
 
 def compare_lengths(name: object, lines: list[str], other: object, others: list[str]) -> None:

@@ -9,9 +9,9 @@ import pickle
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -20,7 +20,9 @@ from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
 from data import Tokenizer, pad
 from errors import UserError, one_sentence
-from maps import Reading, SentenceMaps, export, make_folder, take_maps, usual_reading
+from maps.align import Reading, usual_reading
+from maps.export import export, make_folder
+from maps.sentence import SentenceMaps, take_maps
 from model import Hypothesis, Transformer
 from model.cores import whole_threads
 from model.crew import Crew
@@ -29,6 +31,9 @@ from model.linear import has_bf16_products, pack
 from model.memory import keep_freed_memory
 from model.search import LENGTH_PENALTY, search_translations
 from model.transformer import EOS, SIZES
+
+if TYPE_CHECKING:
+    from data.module import TranslationData
 
 MAX_PIECES = 200  # longer sentences are cut; training saw few as long
 WINDOW = 2048  # lines of a file in memory at a time
@@ -200,24 +205,21 @@ class Translator:
             if any(len(ids) > MAX_PIECES for ids in encoded):
                 warn(f"line {first_line + line}: a sentence longer than {MAX_PIECES} pieces is translated in parts")
             segments += [(line, chunk) for ids in encoded for chunk in self.chunks(ids)]
-        results: list[Sentence | None] = [None for _ in segments]
         # Longest first, so that no worker waits long for the others at the end.
         order = sorted(range(len(segments)), key=lambda i: -len(segments[i][1]))
         lengths = [len(segments[i][1]) for i in order]
-        batches = [order[start:stop] for start, stop in self.batches(lengths, beam_size, batch_size)]
-        sources = [[segments[i][1] for i in rows] for rows in batches]
+        cuts = self.batches(lengths, beam_size, batch_size)
+        batches = [[segments[i][1] for i in order[start:stop]] for start, stop in cuts]
         try:
-            found = self.crew.map(sources, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
+            found = self.crew.map(batches, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
         except torch.OutOfMemoryError as error:
             raise UserError(f"the memory of {self.device} is too small: lower --batch_size {batch_size}") from error
-        for rows, translations in zip(batches, found, strict=True):
-            for i, hypotheses in zip(rows, translations, strict=True):
-                line, ids = segments[i]
-                if hypotheses[0].cut:
-                    pieces_made = len(hypotheses[0].tokens)
-                    warn(f"line {first_line + line}: the translation was ended at {pieces_made} pieces")
-                results[i] = Sentence(line, ids, hypotheses)
-        return [sentence for sentence in results if sentence is not None]
+        hypotheses = dict(zip(order, chain.from_iterable(found), strict=True))
+        sentences = [Sentence(line, ids, hypotheses[i]) for i, (line, ids) in enumerate(segments)]
+        for line, _, (best, *_) in sentences:
+            if best.cut:
+                warn(f"line {first_line + line}: the translation was ended at {len(best.tokens)} pieces")
+        return sentences
 
     def batches(self, lengths: Sequence[int], beam_size: int, most: int) -> Iterator[tuple[int, int]]:
         """Cut sentences of such lengths, longest first, where to search them at once: (start, stop) of each batch.
@@ -266,6 +268,18 @@ class Translator:
     def maps_of_pair(self, source: str, target: str) -> SentenceMaps:
         """Take all attention weights of one sentence and a given translation of it, as texts."""
         return self.maps(*self.tokenizer.encode([source, target]))
+
+    def corpus(self) -> "TranslationData":
+        """Describe the corpus that the model has learned; UserError where another version did so otherwise."""
+        from data.module import TranslationData  # with Lightning, for which only who wants this should wait
+
+        try:
+            return TranslationData(**self.data)
+        except TypeError as error:
+            raise UserError(
+                f"the checkpoint describes its corpus as another version did ({error}): evaluate.py can be "
+                "given --source and --reference"
+            ) from error
 
     def sentences(self, text: str) -> list[str]:
         """Cut a line into sentences; none if it is blank."""

@@ -176,7 +176,7 @@ def processor() -> str:
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def report(title: str, rows: list[dict[str, Any]], ratios: dict[str, float], file: Path | None, **more: Any) -> None:
+def report(title: str, rows: list[dict[str, Any]], ratios: dict[str, float], file: Path | None) -> None:
     """Print rows and ratios, and write them as JSON with the machine and the versions.
 
     Args:
@@ -184,7 +184,6 @@ def report(title: str, rows: list[dict[str, Any]], ratios: dict[str, float], fil
         rows: each a line of the table; lists go to the JSON only.
         ratios: ours divided by the peer's, by key.
         file: for the JSON, if wanted.
-        more: further entries of the JSON.
     """
     console = Console(width=None if Console().is_terminal else 160)
     columns = list(
@@ -205,7 +204,6 @@ def report(title: str, rows: list[dict[str, Any]], ratios: dict[str, float], fil
             "processor": processor(),
             "threads": torch.get_num_threads(),
             "versions": {name: version(name) for name in PACKAGES},
-            **more,
             "rows": rows,
             "ratios": {key: round(value, 3) for key, value in ratios.items()},
         }

@@ -48,6 +48,11 @@ def load_pairs(
     if source_lang == target_lang:
         raise UserError(f"data.source_lang and data.target_lang are both {source_lang!r}: a translation needs two")
     if path == "phrasebook":
+        if {source_lang, target_lang} != {"fr", "en"}:
+            raise UserError(
+                f"the phrasebook speaks fr and en, not {source_lang} and {target_lang}: set data.path to a corpus of "
+                "yours, or leave data.source_lang and data.target_lang"
+            )
         book = phrasebook.load(source_lang, target_lang, seed)
         return {split: ds.to_iterable_dataset() if streaming else ds for split, ds in book.items()}
     where = Path(path).expanduser()

@@ -139,7 +139,6 @@ class TranslationData(L.LightningDataModule):
     def _head(self, found: dict[str, IterableDataset]) -> dict[str, Dataset]:
         """Read the beginning of a stream, which teaches the tokenizer, and all of its val and test."""
         h: Any = self.hparams
-        found = {split: ds.select_columns(["src", "tgt"]) for split, ds in found.items()}
         rank_zero_info(
             f"streaming: the tokenizer, and splits that are not given, come from the first {SAMPLE:,} pairs; "
             f"duplicates are sought, and pairs mixed, within blocks of {h.block_pairs:,}"

@@ -289,7 +289,7 @@ class Grammar:
         english = OWNERS[person] or ("her" if owner is not None and owner.gender == "f" else "his")
         return self.pair(POSSESSIVES[person][2 if many else int(feminine)], english)
 
-    def subject(self, human: bool = True) -> Subject:
+    def subject(self) -> Subject:
         """A pronoun, a name or a noun phrase."""
         kind = self.rng.random()
         if kind < 0.55:
@@ -306,7 +306,7 @@ class Grammar:
             return Subject(
                 2, gender, self.pair(name, name), noun=Noun((name, name), gender, (name, name), "h"), head=self.number
             )
-        noun = self.noun_of("h" if human else "ha")
+        noun = self.noun_of("h")
         phrase, many, head = self.noun_phrase(noun)
         return Subject(5 if many else 2, noun.gender, phrase, noun=noun, head=head)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.module import TranslationData
 from errors import UserError, one_sentence
 from maps.align import SIDES, Links, Reading, align, gold_links, pharaoh, usual_reading
 from maps.export import FORMATS, export, write_whole
@@ -136,17 +135,7 @@ def run_walkthrough(flags: argparse.Namespace, translator: Translator) -> None:
     maps, *others = take(translator, flags.text, flags.target, flags.beam_size)
     if others:
         raise UserError(f"the lesson follows one sentence, and these are {1 + len(others)}: choose one")
-    html = lesson(
-        translator.model,
-        maps.source_ids,
-        maps.decoder_output_ids,
-        translator.tokenizer.pieces,
-        maps.source,
-        maps.translation,
-        kind=flags.kind,
-        layer=flags.layer,
-    )
-    print(write_whole(flags.output, html))
+    print(write_whole(flags.output, lesson(translator.model, maps, flags.kind, flags.layer)))
 
 
 def run_align(flags: argparse.Namespace, translator: Translator) -> None:
@@ -189,7 +178,7 @@ def run_report(flags: argparse.Namespace, translator: Translator) -> None:
     reading = choose_reading(flags, translator)
     if translator.data["path"] != "phrasebook":
         raise UserError("report needs known alignments, which only the phrasebook has: give a checkpoint trained on it")
-    rows = TranslationData(**translator.data).load()["test"]
+    rows = translator.corpus().load()["test"]
     maps = [translator.maps_of_pair(row["src"], row["tgt"]) for row in rows]
     error, baseline = alignment_errors(maps, gold_links(rows, translator.source_lang), reading)
     layer = "all layers" if reading.layer is None else f"layer {reading.layer}"

@@ -2,7 +2,7 @@
 
 import base64
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from errors import UserError
-from maps.sentence import Kind, forced_pass
+from maps.sentence import Kind, SentenceMaps, forced_pass
 from maps.template import fill
 from model import Transformer
 from model.attention import MultiHeadAttention
@@ -19,16 +19,7 @@ from model.transformer import Residual
 Call = tuple[dict[str, Any], Tensor]  # what a module was given, by argument name, and what it returned
 
 
-def lesson(
-    model: Transformer,
-    src_ids: Sequence[int],
-    tgt_ids: Sequence[int],
-    pieces: Callable[[Sequence[int]], list[str]],
-    source: str,
-    translation: str,
-    kind: Kind = "encoder_self",
-    layer: int = 0,
-) -> str:
+def lesson(model: Transformer, maps: SentenceMaps, kind: Kind = "encoder_self", layer: int = 0) -> str:
     """Let a newcomer follow one attention from its input to its output, and check every number on the way.
 
     The page holds the inputs of that attention and what the model made of them in one forward pass of its own. It
@@ -36,10 +27,7 @@ def lesson(
 
     Args:
         model: the network; its mode and its weights are left as they were.
-        src_ids: the source, end mark last.
-        tgt_ids: the translation without begin mark, end mark last.
-        pieces: ids -> pieces, such as `Tokenizer.pieces`.
-        source, translation: the texts, shown as title.
+        maps: of the sentence that is followed.
         kind: which attention.
         layer: which layer of the encoder or decoder, from 0.
 
@@ -62,17 +50,18 @@ def lesson(
         **{name: getattr(attention, name) for name in ("w_q", "w_k", "w_v", "w_o")},
     }
     with calls(modules) as seen:
-        _, maps, read = forced_pass(model, src_ids, tgt_ids)
+        forced_pass(model, maps.source_ids, maps.decoder_output_ids)
 
-    weights = maps[path][0]  # (H, T, S)
+    weights = torch.from_numpy(maps.weights(kind)[layer])  # (H, T, S)
     mask = seen["attention"][0].get("mask")
     visible = torch.ones_like(weights[0], dtype=torch.bool) if mask is None else mask.expand(1, 1, *weights.shape[1:])
     x = seen["residual"][0]["x"][0]  # (T, C), before any norm of this sub-layer
     first = layer == 0 and kind != "cross"  # what enters here is embedding and position, which the page can compute
-    queries = list(src_ids) if kind == "encoder_self" else read
-    keys = read if kind == "decoder_self" else list(src_ids)
+    source: dict[str, Any] = {"ids": maps.source_ids, "pieces": maps.source_tokens}
+    read: dict[str, Any] = {"ids": maps.decoder_input_ids, "pieces": maps.decoder_input_tokens}
+    queries = source if kind == "encoder_self" else read
     inputs = {
-        **({"embedding": array(model.embedding.weight[queries])} if first else {"x": array(x)}),
+        **({"embedding": array(model.embedding.weight[queries["ids"]])} if first else {"x": array(x)}),
         **({"context": array(seen["w_k"][0]["x"][0])} if kind == "cross" else {}),
         "scale": array(residual.norm.weight),
         "shift": array(residual.norm.bias),
@@ -91,8 +80,8 @@ def lesson(
         "result": array(seen["residual"][1][0]),
     }
     data = {
-        "source": source,
-        "translation": translation,
+        "source": maps.source,
+        "translation": maps.translation,
         "kind": kind,
         "layer": layer,
         "n_layers": len(model.encoder if kind == "encoder_self" else model.decoder),
@@ -100,9 +89,9 @@ def lesson(
         "vocab_size": model.embedding.num_embeddings,
         "norm": "pre" if residual.pre else "post",
         "eps": residual.norm.eps,
-        "queries": {"ids": queries, "pieces": pieces(queries)},
-        "keys": {"ids": keys, "pieces": pieces(keys)},
-        "predicted": [] if kind == "encoder_self" else pieces(tgt_ids),  # by each row of the decoder
+        "queries": queries,
+        "keys": read if kind == "decoder_self" else source,
+        "predicted": [] if kind == "encoder_self" else maps.decoder_output_tokens,  # by each row of the decoder
         "mask": visible.reshape(weights.shape[1:]).int().tolist(),  # 1 means "may attend"
         "inputs": inputs,
         "model": made,

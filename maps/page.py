@@ -30,12 +30,7 @@ def page(sentences: Sequence[SentenceMaps], start: str = "") -> str:
     Args:
         sentences: at least one.
         start: fragment at which the page opens when its address has none, such as `s=2&k=encoder_self&l=1&h=3&p=4`.
-
-    Raises:
-        ValueError: there is no sentence.
     """
-    if not sentences:
-        raise ValueError("a page needs at least one sentence")
     blobs = [{kind: blob(maps.weights(kind)) for kind in KINDS} for maps in sentences]
     plain_size = sum(4 * -(-len(raw) // 3) for kinds in blobs for raw in kinds.values())
     compressed = plain_size > PLAIN_LIMIT

@@ -22,12 +22,6 @@ class Link(NamedTuple):
     pronoun_translated: int
 
 
-def antecedent_found(maps: SentenceMaps, link: Link) -> np.ndarray:
-    """Tell for each encoder head whether the pronoun's strongest key among the nouns is its antecedent (L, H)."""
-    nouns = pronoun_row(maps, link)[:, :, link.nouns]  # (L, H, nouns)
-    return np.array(link.nouns)[nouns.argmax(-1)] == link.antecedent
-
-
 def attention_to_antecedent(maps: SentenceMaps, link: Link) -> np.ndarray:
     """Weight that each encoder head puts from the pronoun on its antecedent (L, H)."""
     return pronoun_row(maps, link)[:, :, link.antecedent]
@@ -40,9 +34,14 @@ def pronoun_row(maps: SentenceMaps, link: Link) -> np.ndarray:
 
 
 def antecedent_shares(maps: Sequence[SentenceMaps], links: Sequence[Link]) -> tuple[np.ndarray, float]:
-    """Share of sentences in which a head's pronoun finds its noun (L, H), and the share that chance would find."""
-    found = np.mean([antecedent_found(m, link) for m, link in zip(maps, links, strict=True)], axis=0)
-    return found, float(np.mean([1 / len(link.nouns) for link in links]))
+    """Share of sentences whose pronoun has its strongest key among the nouns at its own, by each encoder head (L, H).
+
+    Returns:
+        The shares, and the share that chance would find.
+    """
+    strongest = [pronoun_row(m, link)[:, :, link.nouns].argmax(-1) for m, link in zip(maps, links, strict=True)]
+    right = [place == link.nouns.index(link.antecedent) for place, link in zip(strongest, links, strict=True)]
+    return np.mean(right, axis=0), float(np.mean([1 / len(link.nouns) for link in links]))
 
 
 def pronouns_right(translations: Sequence[str], references: Sequence[str], links: Sequence[Link]) -> float:

@@ -160,11 +160,6 @@ def merge(weights: np.ndarray, queries: Sequence[Span], keys: Sequence[Span]) ->
     return np.stack([columns[..., start:stop, :].mean(-2) for start, stop in queries], axis=-2)
 
 
-def visible_keys(kind: Kind, n_queries: int, n_keys: int) -> np.ndarray:
-    """Count the keys that each query may attend to (queries,): the past and itself in the decoder, else all."""
-    return np.arange(1, n_queries + 1) if kind == "decoder_self" else np.full(n_queries, n_keys)
-
-
 def head_statistics(weights: np.ndarray, kind: Kind) -> dict[str, np.ndarray]:
     """Describe each head by three numbers, each a mean over its queries.
 
@@ -180,7 +175,8 @@ def head_statistics(weights: np.ndarray, kind: Kind) -> dict[str, np.ndarray]:
             taken as they stand.
     """
     n_queries, n_keys = weights.shape[-2:]
-    visible = visible_keys(kind, n_queries, n_keys)
+    # Keys that each query may attend to (queries,): the past and itself in the decoder, else all.
+    visible = np.arange(1, n_queries + 1) if kind == "decoder_self" else np.full(n_queries, n_keys)
     bits = -(weights * np.log2(np.maximum(weights, 1e-30))).sum(-1)  # (L, H, queries)
     choice = visible > 1
     share = bits[..., choice] / np.log2(visible[choice])

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -55,12 +54,37 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     return weights @ v  # (B, H, T, D)
 
 
-class Cache(Protocol):
-    """Keys and values that outlive one call, so that a search need not project the same tokens again."""
+class LayerCache:
+    """What a decoder layer remembers between two steps of a search: keys and values of source and target."""
+
+    def __init__(self, k: Tensor, v: Tensor) -> None:
+        """Args: keys and values of the source (B, H, S, D)."""
+        self.source = k.contiguous(), v.contiguous()  # or each step would copy them for its products
+        self.target = k[:, :, :0], v[:, :, :0]  # (B·K, H, N, D) each, of the tokens so far
+        self.parents: Tensor | None = None  # (B·K,) rows of these that the next tokens continue; None: each its own
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Remember keys and values (B, H, T, D) of T more tokens; return those of all N, (B, H, N, D) each."""
-        ...
+        """Append keys and values (B·K, H, T, D) of target tokens to their parents'; return all, (B·K, H, N, D) each."""
+        self.target = self._append(self.target[0], k), self._append(self.target[1], v)
+        return self.target
+
+    def _append(self, past: Tensor, new: Tensor) -> Tensor:
+        # All is copied: where room was left for more tokens, an attention took two to three times as long.
+        if self.parents is None:
+            return torch.cat((past, new), dim=2)
+        if past.device.type != "cpu":  # one copy more; Apple's GPUs write wrongly into a view before PyTorch 2.14
+            return torch.cat((past.index_select(0, self.parents), new), dim=2)
+        n_rows, n_heads, n_new, width = new.shape
+        start = past.size(2)
+        both = new.new_empty(n_rows, n_heads, start + n_new, width)
+        torch.index_select(past, 0, self.parents, out=both[:, :, :start])  # moved and copied in one go
+        both[:, :, start:] = new
+        return both
+
+    def select(self, sentences: Tensor) -> None:
+        """Keep the sources of the given sentences (B',), in that order."""
+        k, v = self.source
+        self.source = k.index_select(0, sentences), v.index_select(0, sentences)
 
 
 class MultiHeadAttention(nn.Module):
@@ -87,7 +111,7 @@ class MultiHeadAttention(nn.Module):
         x: Tensor,
         context: Tensor | tuple[Tensor, Tensor] | None = None,
         mask: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: LayerCache | None = None,
     ) -> Tensor:
         """Let every position of x gather what it needs.
 

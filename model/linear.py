@@ -1,6 +1,5 @@
 """The product of a layer, by whichever of PyTorch's two libraries is faster for it."""
 
-import threading
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,26 +19,22 @@ LayOut = Callable[[Tensor, Tensor | None], Product]  # of weight (M, C) and bias
 
 
 class Packed:
-    """A matrix laid out for its processor: by itself or beside others that read the same, with a bias or without."""
+    """A matrix laid out for its processor: by itself, or beside others that read the same."""
 
     def __init__(self, lay_out: LayOut) -> None:
         """Args: lay_out, prepares a matrix, and returns how to multiply by it."""
         self.lay_out = lay_out
-        self.products: dict[tuple[int, bool], Product] = {}
-        self.turn = threading.Lock()
+        self.products: dict[int, Product] = {}  # by the number of matrices
 
     def __reduce__(self) -> tuple[type["Packed"], tuple[LayOut]]:
         """Send elsewhere what to do, not what was made of it."""
         return Packed, (self.lay_out,)
 
-    def get(self, n: int, with_bias: bool, make: Callable[[LayOut], Product]) -> Product:
+    def get(self, n: int, make: Callable[[LayOut], Product]) -> Product:
         """Return the product of n matrices, made when it is first needed."""
-        kind = n, with_bias
-        if kind not in self.products:
-            with self.turn:  # several threads search with the same model
-                if kind not in self.products:
-                    self.products[kind] = make(self.lay_out)
-        return self.products[kind]
+        if n not in self.products:
+            self.products[n] = make(self.lay_out)  # two threads at once make the same
+        return self.products[n]
 
 
 def has_bf16_products(kind: str) -> bool:
@@ -64,7 +59,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     packed = getattr(weight, "packed", None)
     if packed is None or torch.is_grad_enabled():
         return F.linear(x, weight, bias)
-    return packed.get(1, bias is not None, lambda lay_out: lay_out(weight, bias))(x)
+    return packed.get(1, lambda lay_out: lay_out(weight, bias))(x)
 
 
 class Linear(nn.Linear):
@@ -87,7 +82,7 @@ def linears(x: Tensor, layers: Sequence[Linear]) -> Sequence[Tensor]:
     def one_product(lay_out: LayOut) -> Product:
         return lay_out(torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers]))
 
-    return packed.get(len(layers), True, one_product)(x).split([layer.out_features for layer in layers], dim=-1)
+    return packed.get(len(layers), one_product)(x).split([layer.out_features for layer in layers], dim=-1)
 
 
 def lay_out_for_onednn(weight: Tensor, bias: Tensor | None) -> Product:

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -33,16 +32,6 @@ BOUNDS = {  # least, and what lies above
 ARCHITECTURE = (*SIZES, "norm", "optimizer")  # what a checkpoint's weights and state belong to
 BATCHES = ("seed", "batch_tokens", "streaming", "block_pairs", "max_words", "max_ratio", "source_lang", "target_lang")
 MAX_SKIPPED = 20  # updates skipped in a row, after which a run stops
-
-
-class Tokenizer(Protocol):
-    """What validation needs of a tokenizer."""
-
-    model: bytes
-
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
-        """Ids -> texts."""
-        ...
 
 
 class TranslationModule(L.LightningModule):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import MultiHeadAttention
+from model.attention import LayerCache, MultiHeadAttention
 from model.dropout import Dropout
 from model.linear import Linear, linear, product_dtype
 
@@ -115,7 +115,7 @@ class DecoderLayer(nn.Module):
         memory: Tensor | tuple[Tensor, Tensor],
         tgt_mask: Tensor | None,
         src_mask: Tensor | None,
-        cache: "LayerCache | None" = None,
+        cache: LayerCache | None = None,
     ) -> Tensor:
         """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
 
@@ -131,39 +131,6 @@ class DecoderLayer(nn.Module):
         x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=cache))
         x = self.residuals[1](x, ask)
         return self.residuals[2](x, self.feed_forward)
-
-
-class LayerCache:
-    """What a decoder layer remembers between two steps of a search: keys and values of source and target."""
-
-    def __init__(self, k: Tensor, v: Tensor) -> None:
-        """Args: keys and values of the source (B, H, S, D)."""
-        self.source = k.contiguous(), v.contiguous()  # or each step would copy them for its products
-        self.target = k[:, :, :0], v[:, :, :0]  # (B·K, H, N, D) each, of the tokens so far
-        self.parents: Tensor | None = None  # (B·K,) rows of these that the next tokens continue; None: each its own
-
-    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append keys and values (B·K, H, T, D) of target tokens to their parents'; return all, (B·K, H, N, D) each."""
-        self.target = self._append(self.target[0], k), self._append(self.target[1], v)
-        return self.target
-
-    def _append(self, past: Tensor, new: Tensor) -> Tensor:
-        # All is copied: where room was left for more tokens, an attention took two to three times as long.
-        if self.parents is None:
-            return torch.cat((past, new), dim=2)
-        if past.device.type != "cpu":  # one copy more; Apple's GPUs write wrongly into a view before PyTorch 2.14
-            return torch.cat((past.index_select(0, self.parents), new), dim=2)
-        n_rows, n_heads, n_new, width = new.shape
-        start = past.size(2)
-        both = new.new_empty(n_rows, n_heads, start + n_new, width)
-        torch.index_select(past, 0, self.parents, out=both[:, :, :start])  # moved and copied in one go
-        both[:, :, start:] = new
-        return both
-
-    def select(self, sentences: Tensor) -> None:
-        """Keep the sources of the given sentences (B',), in that order."""
-        k, v = self.source
-        self.source = k.index_select(0, sentences), v.index_select(0, sentences)
 
 
 class Transformer(nn.Module):

@@ -42,6 +42,17 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def small_phrasebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the phrasebook few sentences to train on, and a cache of its own."""
+    import datasets
+
+    from data import phrasebook
+
+    monkeypatch.setitem(phrasebook.SIZES, "train", 1000)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
 @pytest.fixture(scope="session")
 def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder that holds runs/tiny/best.ckpt, made by train.py."""

@@ -1,5 +1,6 @@
 """Claims about the phrasebook, the corpora, the tokenizer and the batches."""
 
+import copy
 import gc
 import json
 from collections import Counter
@@ -224,6 +225,7 @@ def test_every_validation_is_of_the_same_sentences(corpus: Path) -> None:
         assert [batch.rows.tolist() for batch in islice(batches, n)] == whole[:n]
 
 
+@pytest.mark.usefixtures("small_phrasebook")
 def test_the_other_direction_is_two_settings(corpus: Path) -> None:
     forth, back = data(corpus), data(corpus, source_lang="en", target_lang="fr")
     assert forth.texts("test") == back.texts("test")[::-1]
@@ -321,6 +323,11 @@ def test_a_bad_corpus_is_named_in_one_sentence(
     assert all(word in sentence for word in words), sentence
 
 
+def test_the_phrasebook_speaks_two_languages() -> None:
+    with pytest.raises(UserError, match="fr and en, not de and en"):
+        data("phrasebook", source_lang="de").load()
+
+
 @pytest.mark.parametrize("setting", ["vocab_size", "batch_tokens", "block_pairs", "max_words"])
 def test_a_number_without_sense_is_refused_before_data_is_read(setting: str) -> None:
     with pytest.raises(UserError, match=f"data.{setting}"):
@@ -369,12 +376,19 @@ KINDS = ["cached", "streamed"]
 Content = tuple[list[int], list[list[int]], list[list[int]], int]
 
 
+@cache
+def prepared(corpus: Path, **settings: Any) -> TranslationData:
+    module = data(corpus, block_pairs=80, **settings)
+    module.load()
+    return module
+
+
 def loader(
     corpus: Path, kind: str, rank: int = 0, world: int = 1, seed: int = 1, batch_tokens: int = 100
 ) -> TokenBatches | StreamedBatches:
     """Small batches of the training split, in blocks of 80 where they are streamed."""
-    module = data(corpus, seed=seed, batch_tokens=batch_tokens, streaming=kind == "streamed", block_pairs=80)
-    module.load()
+    module = copy.copy(prepared(corpus, seed=seed, batch_tokens=batch_tokens, streaming=kind == "streamed"))
+    module.stream = copy.deepcopy(module.stream)  # which knows where it stands
     module.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
     batches = module.train_dataloader()
     if isinstance(batches, StreamedBatches):
@@ -397,20 +411,13 @@ def test_processes_share_the_same_batches_and_each_pair_is_seen_once(corpus: Pat
         assert sorted(row for p in parts for row in p.rows.tolist()) == sorted(batch.rows.tolist())
         assert {p.n_tokens for p in parts} == {batch.n_tokens} == {int((batch.tgt[:, 1:] != 0).sum())}
         assert sum(int((p.tgt[:, 1:] != 0).sum()) for p in parts) == batch.n_tokens
-    module = data(corpus)
+    module = prepared(corpus)
     seen = sorted(
         pair
         for batch in whole
-        for pair in zip(*(tokenizer_of(corpus).decode(side.tolist()) for side in (batch.src, batch.tgt)), strict=True)
+        for pair in zip(*(module.tokenizer.decode(side.tolist()) for side in (batch.src, batch.tgt)), strict=True)
     )
     assert seen == sorted(zip(*module.texts("train"), strict=True))
-
-
-@cache
-def tokenizer_of(corpus: Path) -> Tokenizer:
-    module = data(corpus)
-    module.load()
-    return module.tokenizer
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -458,7 +465,8 @@ def test_lightning_goes_on_in_mid_epoch_without_losing_a_batch(corpus: Path, kin
             return torch.optim.SGD(self.parameters(), lr=0)
 
     def read(steps: int, ckpt_path: Path | None = None) -> tuple[L.Trainer, list[list[int]]]:
-        module = data(corpus, streaming=kind == "streamed", block_pairs=80, batch_tokens=300)
+        module = copy.copy(prepared(corpus, streaming=kind == "streamed", batch_tokens=300))
+        module.stream = copy.deepcopy(module.stream)
         model, quiet = Reader(), {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
         trainer = L.Trainer(
             accelerator="cpu", max_steps=steps, limit_val_batches=0, enable_checkpointing=False, **quiet,

@@ -106,7 +106,7 @@ def test_a_translator_says_where_bfloat16_would_be_slow(
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_other_precisions_of_lightning_learn_too(precision: str, corpus: Path, tmp_path: Path) -> None:
-    steps = [f"--trainer.precision={precision}", "--trainer.max_steps=6", "--trainer.val_check_interval=3"]
+    steps = [f"--trainer.precision={precision}", "--trainer.max_steps=2", "--trainer.val_check_interval=2"]
     tiny = [flag for flag in TINY if "precision" not in flag]
     for sampled in ("0", "100"):
         flags = [*steps, f"--model.sampled_after={sampled}", f"--name=sampled-{sampled}"]
@@ -234,12 +234,15 @@ def test_n_best_lists_are_sorted_and_distinct(trained: Path) -> None:
     assert blank == [{"text": "", "log_prob": 0.0, "score": 0.0}]
 
 
-@pytest.mark.parametrize("long", ["x" * 3000, "chat et chien " * 200], ids=["without a space", "between words"])
-def test_an_over_long_sentence_is_cut_and_said(translator: Translator, long: str, capsys: Captured) -> None:
+@pytest.mark.parametrize("long", ["x" * 300, "chat et chien " * 20], ids=["without a space", "between words"])
+def test_an_over_long_sentence_is_cut_and_said(
+    translator: Translator, long: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(translate, "MAX_PIECES", 20)
     found = translator.translate(["court", long], beam_size=1)
     assert len(found) == 2
     assert "line 2: a sentence longer" in capsys.readouterr().err
-    fits = "x" * 3000
+    fits = "x" * 300
     while len(translator.tokenizer.encode([fits])[0]) > translate.MAX_PIECES:
         fits = fits[:-1]
     assert len(translator.tokenizer.encode([fits])[0]) == translate.MAX_PIECES
@@ -306,7 +309,7 @@ def test_a_text_is_split_as_the_splitter_would_though_it_is_not_always_asked(tra
 def test_workers_share_the_lines_and_keep_their_order(
     translator: Translator, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = (corpus / "train.fr").read_text().splitlines()[:200]
+    lines = (corpus / "train.fr").read_text().splitlines()[:60]
     monkeypatch.setattr(threading, "active_count", lambda: 1)  # libraries have left threads beside the tests
     translations = []
     for n_workers, copied in ((1, False), (2, False), (2, True)):

@@ -77,20 +77,34 @@ def test_the_curves_join_where_rows_are_logged_again(folder: Path) -> None:
     assert found[0] == found[1] and [step for step, _ in found[0]["loss"]] == list(range(STEPS))
 
 
-@pytest.mark.parametrize("damage", ["torn", "flipped", "missing"])
-def test_a_bad_checkpoint_is_named_and_the_one_before_is_used(folder: Path, stopped: Path, damage: str) -> None:
-    run = folder / "runs" / damage
-    shutil.copytree(stopped, run)
-    last = run / "last.ckpt"
+def damage_file(last: Path, damage: str) -> None:
     data = bytearray(last.read_bytes())
     data[len(data) // 2] ^= 255
     last.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
     if damage == "missing":
         last.unlink()
     assert not intact(last)
-    resumed = resume(folder, damage)
-    word = "missing" if damage == "missing" else "torn"
-    assert f"last.ckpt is {word}" in resumed.said() and "last.previous.ckpt" in resumed.said()
+
+
+@pytest.mark.parametrize(("damage", "word"), [("torn", "torn"), ("flipped", "torn"), ("missing", "missing")])
+def test_a_bad_checkpoint_is_named_and_the_one_before_is_chosen(
+    stopped: Path, tmp_path: Path, damage: str, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(stopped, run)
+    damage_file(run / "last.ckpt", damage)
+    with caplog.at_level("INFO"):
+        assert newest_intact(run) == run / "last.previous.ckpt"
+    assert f"last.ckpt is {word}" in caplog.text and "last.previous.ckpt" in caplog.text
+    assert not (run / "last.ckpt").exists()
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_bad_one(folder: Path, stopped: Path) -> None:
+    run = folder / "runs" / "flipped"
+    shutil.copytree(stopped, run)
+    damage_file(run / "last.ckpt", "flipped")
+    resumed = resume(folder, "flipped")
+    assert "last.ckpt is torn" in resumed.said() and "last.previous.ckpt" in resumed.said()
     assert losses(run, folder / "runs" / "whole") == []
 
 

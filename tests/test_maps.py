@@ -2,22 +2,21 @@
 
 import json
 import re
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from programs import run
 
 import translate
 from errors import one_sentence
-from maps import KINDS, Reading, SentenceMaps, align, export, picture, take_maps
 from maps.__main__ import line_links, main
-from maps.align import alignment_error_rate, best_reading, diagonal, gold_links, parse_pharaoh, pharaoh
+from maps.align import Reading, align, alignment_error_rate, best_reading, diagonal, gold_links, parse_pharaoh, pharaoh
+from maps.export import export
+from maps.picture import picture
 from maps.report import Link, antecedent_shares, pronouns_right
-from maps.sentence import head_statistics, merge, word_spans
+from maps.sentence import KINDS, SentenceMaps, head_statistics, merge, take_maps, word_spans
 from translate import Translator
 
 Captured = pytest.CaptureFixture[str]
@@ -149,14 +148,14 @@ def test_pictures_show_the_chosen_heads_of_any_tokens(form: str) -> None:
 
 
 def test_a_large_picture_has_fewer_dots_and_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["maps.picture"], "MOST_DOTS", 1e6)  # `maps.picture` is the function
+    monkeypatch.setattr("maps.picture.MOST_DOTS", 1e6)
     small, large = (picture(made_up(["▁a"] * n, ["▁b"] * n), "cross", [0], [0]) for n in (2, 60))
     dots = [int.from_bytes(png[16:20]) * int.from_bytes(png[20:24]) for png in (small, large)]
     assert dots[0] < 5e5 and 0.95e6 < dots[1] < 1.02e6
 
 
 def test_long_sentences_share_a_page_with_few_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["maps.export"], "PAGE_WEIGHTS", 100)
+    monkeypatch.setattr("maps.export.PAGE_WEIGHTS", 100)
     maps = made_up(["▁a"] * 2, ["▁b"] * 2)  # 18 + 36 + 36 weights
     written = export([(str(i), maps) for i in range(5)], tmp_path, Reading(0, None, "output"), ["html"])
     assert [path.name for path in written] == ["0.html", "2.html", "4.html"]
@@ -167,16 +166,19 @@ def test_a_layer_that_only_the_decoder_has_is_drawn_where_it_is(tmp_path: Path) 
     assert [path.name for path in written] == ["1.decoder_self.png", "1.cross.png"]
 
 
-def test_translate_writes_the_attention_of_what_it_translates(trained: Path, tmp_path: Path) -> None:
+def test_translate_writes_the_attention_of_what_it_translates(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr("maps.export.picture", lambda *_: b"")  # each takes a second
     lines = ["Il dort. Elle mange.", "", "Ça va ?"]
     (tmp_path / "in").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    done = run("translate.py", f"--input={tmp_path / 'in'}", f"--attention={tmp_path / 'look'}", cwd=trained)
-    assert done.returncode == 0, done.stderr
+    translate.main([f"--input={tmp_path / 'in'}", f"--attention={tmp_path / 'look'}"])
     names = {path.name for path in (tmp_path / "look").iterdir()}
     assert {"1.1.npz", "1.2.json", "3.1.cross.svg", "3.1.encoder_self.png", "1.1.html"} <= names
     assert not any(name.startswith("2.") or name.endswith(".part") for name in names)
     said = [json.loads((tmp_path / "look" / f"1.{i}.json").read_text())["translation"] for i in (1, 2)]
-    assert done.stdout.splitlines()[0] == " ".join(said)
+    assert capsys.readouterr().out.splitlines()[0] == " ".join(said)
 
 
 # --- word alignment
@@ -264,11 +266,10 @@ def test_a_wrong_look_is_refused_in_a_sentence(
     assert not list(trained.glob("*.part")) and not (trained / "lesson.html").exists()
 
 
-def test_the_report_counts_alignment_and_pronouns(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
+@pytest.mark.usefixtures("small_phrasebook")
+def test_the_report_counts_alignment_and_pronouns(trained: Path, tmp_path: Path, capsys: Captured) -> None:
     checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
-    checkpoint["datamodule_hyper_parameters"]["path"] = "phrasebook"
+    checkpoint["datamodule_hyper_parameters"] |= {"path": "phrasebook", "streaming": True}
     torch.save(checkpoint, tmp_path / "other.ckpt")
     main(["report", f"--checkpoint={tmp_path / 'other.ckpt'}", "--beam_size=1"])
     said = capsys.readouterr().out
