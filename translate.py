@@ -25,10 +25,10 @@ from maps.export import export, make_folder
 from maps.sentence import SentenceMaps, take_maps
 from model import Hypothesis, Transformer
 from model.cores import whole_threads
-from model.crew import Crew
 from model.int8 import pack_int8
 from model.linear import has_bf16_products, pack
 from model.memory import keep_freed_memory
+from model.pool import WorkerPool
 from model.search import LENGTH_PENALTY, search_translations
 from model.transformer import EOS, SIZES
 
@@ -108,7 +108,7 @@ class Translator:
             models = [searched] * whole_threads()
         else:
             models = [searched, *(copy.deepcopy(searched).to(device) for device in devices[1:])]
-        self.crew = Crew(search_batch, models, copied=on_cpu, first=[[EOS]])
+        self.pool = WorkerPool(search_batch, models, copied=on_cpu, first=[[EOS]])
         try:
             self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
         except SentenceSplitterException:  # a language it does not know: a line is a sentence
@@ -211,7 +211,7 @@ class Translator:
         cuts = self.batches(lengths, beam_size, batch_size)
         batches = [[segments[i][1] for i in order[start:stop]] for start, stop in cuts]
         try:
-            found = self.crew.map(batches, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
+            found = self.pool.map(batches, beam_size=beam_size, length_penalty=length_penalty, scored=scored)
         except torch.OutOfMemoryError as error:
             raise UserError(f"the memory of {self.device} is too small: lower --batch_size {batch_size}") from error
         hypotheses = dict(zip(order, chain.from_iterable(found), strict=True))
@@ -226,7 +226,7 @@ class Translator:
 
         The last batches are equal, so that no worker waits long for the others.
         """
-        start, n_workers = 0, len(self.crew.tools)
+        start, n_workers = 0, len(self.pool.tools)
         while left := len(lengths) - start:
             size = most
             if self.device.type == "cpu":
@@ -418,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     out = part.open("a" if done else "w", encoding="utf-8", newline="\n") if part else sys.stdout
-    # A bar that refreshes itself is one more thread, beside which a `Crew` makes no copies.
+    # A bar that refreshes itself is one more thread, beside which a `WorkerPool` makes no copies.
     console, short = Console(stderr=True), total <= WINDOW
     with Progress(console=console, transient=True, auto_refresh=False, disable=short) as bar:
         task = bar.add_task("translating", total=total, completed=done)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
-from model.cores import side_by_side
+from model.cores import run_parallel
 from model.int8 import largest_weight
 from model.linear import has_bf16_products
 
@@ -89,7 +89,7 @@ def product_rates() -> Rates:
     """
     n = torch.get_num_threads() if device().type == "cpu" else 1
     return Rates(
-        *(sum(side_by_side([partial(product_rate, dtype)] * n, n)) for dtype in (torch.float32, torch.bfloat16))
+        *(sum(run_parallel([partial(product_rate, dtype)] * n, n)) for dtype in (torch.float32, torch.bfloat16))
     )
 
 

@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def compared_pieces(module: TranslationModule, data: TranslationData, n_batches: int = 20) -> float:
     """Return with how many pieces of the vocabulary each target token of a training batch is compared, in the mean."""
     n_pieces, sampled_after = module.hparams["vocab_size"], module.hparams["sampled_after"]
-    shares = [share for batch in islice(data.train_dataloader(), n_batches) for share in module.deal(batch)]
+    shares = [share for batch in islice(data.train_dataloader(), n_batches) for share in module.shard(batch)]
     return fmean(len(sample_pieces(share.tgt[share.tgt != PAD], n_pieces, sampled_after)[0]) for share in shares)
 
 

@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     tgt: Tensor
     n_tokens: int
 
-    def deal(self, n: int) -> list["Batch"]:
+    def shard(self, n: int) -> list["Batch"]:
         """Deal the rows out to at most n batches of like work, each as wide as the longest of its own.
 
         Sources of like length stay together, which leaves less padding. One batch is this one.

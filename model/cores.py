@@ -33,7 +33,7 @@ def whole_threads() -> int:
         return _Whole.threads if _Whole.callers else torch.get_num_threads()
 
 
-def side_by_side(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
+def run_parallel(jobs: Sequence[Callable[[], Result]], at_once: int) -> list[Result]:
     """Do jobs, so many at the same time, under the caller's autocast; return their results in order.
 
     Each has its share of the threads of this process, even where there are fewer jobs: threads that share the products
@@ -90,7 +90,7 @@ def sum_of_losses(losses: Sequence[Callable[[], Tensor]], model: nn.Module) -> T
         value = loss()
         return value.detach(), torch.autograd.grad(value, parameters)
 
-    found = side_by_side([partial(learn, loss) for loss in losses], len(losses))
+    found = run_parallel([partial(learn, loss) for loss in losses], len(losses))
     total, gradients = found[0]
     for value, more in found[1:]:
         total = total + value

@@ -3,19 +3,19 @@
 import torch
 from torch import Tensor, nn
 
-from model.chance import generator
+from model.rng import generator
 
 
 class Dropout(nn.Module):
-    """Zero a share of the activations in training (Vaswani et al. 2017, section 5.4), to one part in 256.
+    """Zero a share p of the activations in training (Vaswani et al. 2017, section 5.4), to one part in 256.
 
     `nn.Dropout` draws one number an element, on one core; eight elements share a number on a CPU here, which makes a
     training step about a tenth shorter.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.zeroed = min(255, round(256 * share))  # of 256 values of a byte
+        self.zeroed = min(255, round(256 * p))  # of 256 values of a byte
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; what is kept is scaled up, so that the expectation stays."""

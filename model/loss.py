@@ -14,7 +14,7 @@ ROWS_GPU = 4096  # tokens that keep a GPU busy
 
 
 class ProjectedCrossEntropy(torch.autograd.Function):
-    """Project states onto the vocabulary; sum label-smoothed cross-entropies and the disagreement of two readings.
+    """Project states onto the vocabulary; sum label-smoothed cross-entropies and the disagreement of two passes.
 
     The gradient of a softmax is known as soon as the softmax is: p - q, predicted minus wanted probabilities. So it is
     formed in the forward pass, a few rows at a time while they are in cache, and kept in the precision of the
@@ -25,7 +25,7 @@ class ProjectedCrossEntropy(torch.autograd.Function):
     times in each sum over pieces.
 
     Sources: the smoothed target q = (1 - ε) · one-hot + ε / V, Szegedy et al. 2016, section 7; the disagreement of two
-    readings under different dropout, α / 2 · (KL(p || p') + KL(p' || p)), Liang et al. 2021 (R-Drop), equation 4.
+    passes under different dropout, α / 2 · (KL(p || p') + KL(p' || p)), Liang et al. 2021 (R-Drop), equation 4.
     """
 
     @staticmethod
@@ -38,10 +38,10 @@ class ProjectedCrossEntropy(torch.autograd.Function):
         smoothing: float,
         consistency: float,
     ) -> Tensor:
-        """states (R, tokens, C) of R = 1 or 2 readings, embedding (V, C), targets (tokens,) -> sum of losses in nats.
+        """states (R, tokens, C) of R = 1 or 2 passes, embedding (V, C), targets (tokens,) -> sum of losses in nats.
 
         weights: of how many pieces each row of the embedding stands for (V,); 1 for all targets.
-        consistency: α; it needs two readings.
+        consistency: α; it needs two passes.
         """
         kind = states.device.type
         dtype = product_dtype(states)
@@ -100,15 +100,15 @@ def projected_cross_entropy(
 ) -> Tensor:
     """Sum of the label-smoothed cross-entropies of `states @ embedding.T` at `targets`, in nats.
 
-    With gradients, the disagreement of two readings is added, and the sums over the vocabulary may be estimates; a
-    validation has one reading and takes all pieces.
+    With gradients, the disagreement of two passes is added, and the sums over the vocabulary may be estimates; a
+    validation has one pass and takes all pieces.
 
     Args:
-        states: of R readings of the same tokens (R, tokens, C).
+        states: of R passes of the same tokens (R, tokens, C).
         embedding: (V, C).
         targets: (tokens,).
         smoothing: ε, probability spread over all pieces.
-        consistency: α, what the disagreement of two readings weighs (R-Drop); needs R = 2.
+        consistency: α, what the disagreement of two passes weighs (R-Drop); needs R = 2.
         sampled_after: rank in the vocabulary up to which all pieces are compared with, of the rarer ones a sample
             (`sample_pieces`); 0 compares with all.
     """

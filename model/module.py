@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from errors import UserError
-from model.chance import chance_of
-from model.cores import side_by_side, sum_of_losses, workers
+from model.cores import run_parallel, sum_of_losses, workers
 from model.loss import projected_cross_entropy
 from model.optimizer import MuonAdamW, inverse_sqrt_decay, linear_decay, paper_adam
+from model.rng import seeded
 from model.search import search_translations
 from model.transformer import PAD, SIZES, Norm, Transformer
 
@@ -71,7 +71,7 @@ class TranslationModule(L.LightningModule):
             dropout: share of activations zeroed in training.
             norm: `pre` (x + f(norm(x))) or `post`, as in the paper.
             label_smoothing: probability spread over all pieces (Szegedy et al. 2016, section 7).
-            consistency: weight of the disagreement between two readings of a batch, each with dropout of its own
+            consistency: weight of the disagreement between two passes of a batch, each with dropout of its own
                 (Liang et al. 2021, R-Drop); 0 reads it once.
             sampled_after: rank in the vocabulary up to which an update compares with all pieces; of the rarer ones it
                 takes a sample. 0 compares with all, which is exact and slower.
@@ -115,10 +115,10 @@ class TranslationModule(L.LightningModule):
 
         def loss_of(share: Any, number: int) -> Tensor:
             place = (h.seed, self.current_epoch, batch_idx, self.global_rank, number)
-            with chance_of(place, self.device):
+            with seeded(place, self.device):
                 return self.loss(share, h.label_smoothing, h.consistency, h.sampled_after)
 
-        loss = sum_of_losses([partial(loss_of, share, i) for i, share in enumerate(self.deal(batch))], self.model)
+        loss = sum_of_losses([partial(loss_of, share, i) for i, share in enumerate(self.shard(batch))], self.model)
         self.clock = (self.clock[0], self.clock[1] + batch.n_tokens)
         # Of all processes: what one cannot learn from, none does.
         self.mean_loss = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
@@ -170,15 +170,15 @@ class TranslationModule(L.LightningModule):
         """
         if not len(batch.rows):
             return torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0.0
-        readings = 2 if consistency else 1
+        passes = 2 if consistency else 1
         tgt, predicted = batch.tgt[:, :-1], batch.tgt[:, 1:]
-        memory, src_mask = self.model.encode(batch.src.repeat(readings, 1))
+        memory, src_mask = self.model.encode(batch.src.repeat(passes, 1))
         real = predicted != PAD  # (B, T)
-        states = self.model.decode(tgt.repeat(readings, 1), memory, src_mask)  # (readings * B, T, C)
-        states = states.unflatten(0, (readings, -1))[:, real]  # (readings, tokens, C)
+        states = self.model.decode(tgt.repeat(passes, 1), memory, src_mask)  # (passes * B, T, C)
+        states = states.unflatten(0, (passes, -1))[:, real]  # (passes, tokens, C)
         embedding = self.model.embedding.weight
         total = projected_cross_entropy(states, embedding, predicted[real], label_smoothing, consistency, sampled_after)
-        return total / readings * self.trainer.world_size / batch.n_tokens
+        return total / passes * self.trainer.world_size / batch.n_tokens
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Loss on the references, and a greedy translation of each source."""
@@ -186,15 +186,15 @@ class TranslationModule(L.LightningModule):
         self.log("val_loss", loss, batch_size=batch.n_tokens, sync_dist=True, prog_bar=True)
         if not len(batch.rows):
             return
-        shares = self.deal(batch)
+        shares = self.shard(batch)
         searches = [partial(search_translations, self.model, share.src, scored=False) for share in shares]
-        for share, found in zip(shares, side_by_side(searches, len(shares)), strict=True):
+        for share, found in zip(shares, run_parallel(searches, len(shares)), strict=True):
             for row, hypotheses in zip(share.rows.tolist(), found, strict=True):
                 self.hypotheses[row] = hypotheses[0].tokens
 
-    def deal(self, batch: Any) -> list[Any]:
+    def shard(self, batch: Any) -> list[Any]:
         """Share a batch out to the cores of a processor; a GPU does it whole."""
-        return batch.deal(workers() if self.device.type == "cpu" else 1)
+        return batch.shard(workers() if self.device.type == "cpu" else 1)
 
     def on_validation_epoch_end(self) -> None:
         """BLEU and chrF of the decoded text, and a few translations to look at."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from errors import UserError
-from model.cores import side_by_side, workers
+from model.cores import run_parallel, workers
 from model.linear import has_bf16_products
 from model.transformer import Transformer
 
@@ -103,7 +103,7 @@ class MuonAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
-        side_by_side([part.step for part in self.parts], workers() if on_cpu else 1)
+        run_parallel([part.step for part in self.parts], workers() if on_cpu else 1)
         return loss
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from model.chance import generator
+from model.rng import generator
 
 
 def sample_pieces(targets: Tensor, n_pieces: int, sampled_after: int) -> tuple[Tensor, Tensor]:

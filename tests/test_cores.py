@@ -12,9 +12,9 @@ from torch import Tensor
 from data.batching import Batch, cut_evenly
 from data.tokenizer import BOS, PAD, pad
 from model import cores
-from model.chance import chance_of
 from model.dropout import Dropout
 from model.module import TranslationModule
+from model.rng import seeded
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def small() -> TranslationModule:
 
 @pytest.mark.parametrize("n", [2, 3, 5, 9])
 def test_a_dealt_batch_holds_every_row_once_and_no_needless_column(batch: Batch, n: int) -> None:
-    shares = batch.deal(n)
+    shares = batch.shard(n)
     assert len(shares) == min(n, 5)
     assert sorted(row for share in shares for row in share.rows.tolist()) == list(range(5))
     for share in shares:
@@ -74,7 +74,7 @@ def test_shares_have_the_loss_and_the_gradient_of_the_whole(batch: Batch, n: int
         return torch.cat([p.grad.flatten() for p in module.model.parameters() if p.grad is not None])
 
     def both() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        jobs = [partial(module.loss, share, 0.1, consistency) for share in batch.deal(n)]
+        jobs = [partial(module.loss, share, 0.1, consistency) for share in batch.shard(n)]
         whole, dealt = module.loss(batch, 0.1, consistency), cores.sum_of_losses(jobs, module.model)
         return whole.detach(), gradient(whole), dealt.detach(), gradient(dealt)
 
@@ -95,14 +95,14 @@ def test_jobs_run_at_the_same_time_under_the_autocast_of_their_caller() -> None:
         return torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     with torch.autocast("cpu", torch.bfloat16):
-        assert cores.side_by_side([job, job], 2) == [(True, torch.bfloat16)] * 2
-    assert [enabled for enabled, _ in cores.side_by_side([job, job], 2)] == [False] * 2
+        assert cores.run_parallel([job, job], 2) == [(True, torch.bfloat16)] * 2
+    assert [enabled for enabled, _ in cores.run_parallel([job, job], 2)] == [False] * 2
 
 
 def test_a_job_that_fails_fails_all_and_leaves_the_threads_as_they_were() -> None:
     threads = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
-        cores.side_by_side([lambda: 1, lambda: 1 // 0], 2)
+        cores.run_parallel([lambda: 1, lambda: 1 // 0], 2)
     assert torch.get_num_threads() == threads
 
 
@@ -118,7 +118,7 @@ def test_callers_that_overlap_leave_the_threads_as_they_were() -> None:
         assert end.wait(30)
 
     def ask(job: Callable[[], object]) -> None:
-        shares.append(cores.side_by_side([lambda: (torch.get_num_threads(), job())[0]], 2))
+        shares.append(cores.run_parallel([lambda: (torch.get_num_threads(), job())[0]], 2))
 
     try:
         first, second = threading.Thread(target=ask, args=(long,)), threading.Thread(target=ask, args=(end.set,))
@@ -140,13 +140,13 @@ def test_dropout_depends_on_its_place_and_on_nobody_beside_it() -> None:
     dropout, x = Dropout(0.5).train(), torch.ones(300, 301)
 
     def draw(*place: int) -> Tensor:
-        with chance_of(place, x.device):
+        with seeded(place, x.device):
             return torch.stack([dropout(x) for _ in range(20)])
 
     alone = [draw(1, 2), draw(1, 3)]
     assert not torch.equal(*alone)
     for _ in range(3):
-        together = cores.side_by_side([partial(draw, 1, 2), partial(draw, 1, 3)], 2)
+        together = cores.run_parallel([partial(draw, 1, 2), partial(draw, 1, 3)], 2)
         assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 

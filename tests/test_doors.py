@@ -29,8 +29,8 @@ import train
 import translate
 from errors import UserError, one_sentence
 from model.checkpoints import saved_step
-from model.crew import Crew, copies_work
 from model.optimizer import PERIOD
+from model.pool import WorkerPool, copies_work
 from translate import Translator
 
 Captured = pytest.CaptureFixture[str]
@@ -263,7 +263,7 @@ def test_neighbours_and_batches_do_not_change_a_translation(translator: Translat
 def test_batches_hold_every_sentence_once_and_the_last_are_equal(
     translator: Translator, n: int, most: int, beam_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(translator.crew, "tools", [translator.model] * 2)
+    monkeypatch.setattr(translator.pool, "tools", [translator.model] * 2)
     lengths = sorted((i % 50 + 1 for i in range(n)), reverse=True)
     batches = list(translator.batches(lengths, beam_size, most))
     assert [i for start, stop in batches for i in range(start, stop)] == list(range(n))
@@ -314,9 +314,9 @@ def test_workers_share_the_lines_and_keep_their_order(
     translations = []
     for n_workers, copied in ((1, False), (2, False), (2, True)):
         models = [translator.model, copy.deepcopy(translator.model)][:n_workers]
-        monkeypatch.setattr(translator, "crew", Crew(translate.search_batch, models, copied))
+        monkeypatch.setattr(translator, "pool", WorkerPool(translate.search_batch, models, copied))
         translations.append(translator.translate(lines, batch_size=10))
-        assert bool(translator.crew.copies) == (copied and copies_work())
+        assert bool(translator.pool.copies) == (copied and copies_work())
     assert translations == [translations[0]] * 3
 
 
@@ -391,7 +391,7 @@ def test_a_gpu_that_is_too_small_is_told_in_a_sentence(translator: Translator, m
     def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(translator.crew, "do", full)
+    monkeypatch.setattr(translator.pool, "do", full)
     with pytest.raises(UserError, match="lower --batch_size 64"):
         translator.translate(["Il dort."], batch_size=64)
 

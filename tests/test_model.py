@@ -16,7 +16,6 @@ import model.optimizer as optimizers
 from errors import UserError
 from model import Transformer, attention, attention_maps, search
 from model.attention import MultiHeadAttention
-from model.chance import chance_of
 from model.dropout import Dropout, random_bytes
 from model.loss import ProjectedCrossEntropy, projected_cross_entropy
 from model.optimizer import (
@@ -28,6 +27,7 @@ from model.optimizer import (
     linear_decay,
     orthogonalise,
 )
+from model.rng import seeded
 from model.sampling import sample_pieces
 from model.search import few_sizes, max_length, translation_step
 from model.transformer import BOS, EOS, PAD
@@ -210,7 +210,7 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
 
 @pytest.mark.parametrize("numbers_of_eight", [True, False])
 def test_every_byte_is_drawn_as_often_as_any_other(numbers_of_eight: bool) -> None:
-    with chance_of((1,), torch.device("cpu")):
+    with seeded((1,), torch.device("cpu")):
         drawn = random_bytes(torch.Size((1001, 999)), torch.device("cpu"), numbers_of_eight)
     assert drawn.shape == (1001, 999) and drawn.dtype == torch.uint8
     counts = drawn.flatten().bincount(minlength=256)
@@ -334,9 +334,9 @@ def test_a_sample_holds_the_targets_and_stands_for_the_vocabulary() -> None:
     exponentials = torch.randn(n_pieces).exp() / torch.arange(1, n_pieces + 1)
     sums, sizes = [], []
     for seed in range(300):
-        with chance_of((seed,), targets.device):
+        with seeded((seed,), targets.device):
             ids, weights = sample_pieces(targets, n_pieces, 100)
-        with chance_of((seed,), targets.device):  # as a resumed run does
+        with seeded((seed,), targets.device):  # as a resumed run does
             assert torch.equal(sample_pieces(targets, n_pieces, 100)[0], ids)
         assert torch.equal(ids, ids.unique())
         assert set(range(100)) | {1234, 3999} <= set(ids.tolist())
@@ -364,7 +364,7 @@ def test_a_sampled_loss_comes_near_the_exact_one() -> None:
     torch.testing.assert_close(learn(n_pieces), exact)
     draws = []
     for seed in range(50):
-        with chance_of((seed,), states.device):
+        with seeded((seed,), states.device):
             draws.append(learn(1000))
     assert (draws[0][2].abs().sum(dim=1) == 0).float().mean() > 0.3  # pieces that took no part
     assert abs(draws[0][0] / exact[0] - 1) < 0.05

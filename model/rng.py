@@ -10,7 +10,7 @@ _here = threading.local()  # `generator`: of this thread; PyTorch's own where th
 
 
 @contextmanager
-def chance_of(place: tuple[int, ...], device: torch.device) -> Iterator[None]:
+def seeded(place: tuple[int, ...], device: torch.device) -> Iterator[None]:
     """Draw this thread's numbers from nothing but a place in a run: a resumed run needs no saved generator.
 
     Args:

@@ -19,12 +19,12 @@ import pytest
 import torch
 
 from errors import UserError
-from model.crew import Crew, copies_work
+from model.pool import WorkerPool, copies_work
 
 SCRIPT = """
 import os, signal, time
 from errors import one_sentence
-from model.crew import Crew
+from model.pool import WorkerPool
 
 def do(tool, item):
     os.write(1, b"%d\\n" % os.getpid())
@@ -32,7 +32,7 @@ def do(tool, item):
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 with one_sentence():
-    Crew(do, ["tool"] * 2, copied=True).map([60, 60])
+    WorkerPool(do, ["tool"] * 2, copied=True).map([60, 60])
 """
 
 
@@ -49,7 +49,7 @@ def no_thread(manager: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
 
 
-def pids(workers: Crew[Any, Any]) -> set[int | None]:
+def pids(workers: WorkerPool[Any, Any]) -> set[int | None]:
     return {copy.pid for copy in workers.copies}
 
 
@@ -91,7 +91,7 @@ def running(pid: int) -> bool:
 
 @pytest.mark.usefixtures("alone")
 def test_copies_do_every_item_in_order_with_one_thread_each() -> None:
-    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    workers = WorkerPool(whoami, ["tool"] * 2, copied=True)
     found = workers.map(range(5), greeting="hello")
     assert [text for _, text, _ in found] == [f"hello tool {i}" for i in range(5)]
     assert {pid for pid, _, _ in found} <= pids(workers)
@@ -101,12 +101,12 @@ def test_copies_do_every_item_in_order_with_one_thread_each() -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_one_item_is_done_here() -> None:
-    assert Crew(whoami, ["tool"] * 2, copied=True).map([0], greeting="hello")[0][0] == os.getpid()
+    assert WorkerPool(whoami, ["tool"] * 2, copied=True).map([0], greeting="hello")[0][0] == os.getpid()
 
 
 @pytest.mark.parametrize("tools", [1, 2, 8])
 def test_without_items_there_are_no_results(tools: int) -> None:
-    assert Crew(whoami, ["tool"] * tools, copied=True).map([], greeting="hello") == []
+    assert WorkerPool(whoami, ["tool"] * tools, copied=True).map([], greeting="hello") == []
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 1), (2, 2), (4, 4), (8, 4), (12, 4)])
@@ -114,7 +114,7 @@ def test_one_item_is_done_by_a_few_threads_together(threads: int, expected: int)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        workers = Crew(whoami, ["tool"] * threads, copied=False)
+        workers = WorkerPool(whoami, ["tool"] * threads, copied=False)
         assert workers.map([0], greeting="hello")[0][2] == expected
         assert torch.get_num_threads() == threads
     finally:
@@ -126,7 +126,7 @@ def test_beside_another_thread_nothing_is_copied() -> None:
     beside = threading.Thread(target=end.wait)
     beside.start()
     try:
-        found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+        found = WorkerPool(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
     finally:
         end.set()
         beside.join()
@@ -143,13 +143,13 @@ def test_threads_work_at_the_same_time_with_a_tool_each() -> None:
         return tool.pop() == item and not tool
 
     threads = torch.get_num_threads()
-    assert all(Crew(work, tools, copied=False).map(range(8)))
+    assert all(WorkerPool(work, tools, copied=False).map(range(8)))
     assert torch.get_num_threads() == threads
 
 
 @pytest.mark.usefixtures("alone")
 def test_copies_are_made_when_there_is_work_for_each_and_kept() -> None:
-    workers = Crew(whoami, ["tool"] * 3, copied=True)
+    workers = WorkerPool(whoami, ["tool"] * 3, copied=True)
     assert {pid for pid, _, _ in workers.map(range(2), greeting="hello")} == {os.getpid()}
     assert not workers.copies
     for n in (6, 2):
@@ -158,8 +158,8 @@ def test_copies_are_made_when_there_is_work_for_each_and_kept() -> None:
 
 
 @pytest.mark.usefixtures("alone")
-def test_copies_end_with_their_crew() -> None:
-    workers = Crew(whoami, ["tool"] * 2, copied=True)
+def test_copies_end_with_their_pool() -> None:
+    workers = WorkerPool(whoami, ["tool"] * 2, copied=True)
     workers.map(range(4), greeting="hello")
     copies = [pid for pid in pids(workers) if pid]
     assert all(map(running, copies))
@@ -167,8 +167,10 @@ def test_copies_end_with_their_crew() -> None:
     wait_until(lambda: not any(map(running, copies)))
 
 
-def test_a_program_that_ends_with_its_crew_says_nothing() -> None:
-    script = "import operator; from model.crew import Crew; workers = Crew(operator.add, [1, 1], copied=True)"
+def test_a_program_that_ends_with_its_pool_says_nothing() -> None:
+    script = (
+        "import operator; from model.pool import WorkerPool; workers = WorkerPool(operator.add, [1, 1], copied=True)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", f"{script}; print(workers.map([1, 2]))"],
         cwd=Path(__file__).parent.parent,
@@ -180,7 +182,7 @@ def test_a_program_that_ends_with_its_crew_says_nothing() -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_an_interrupt_between_jobs_ends_no_copy() -> None:
-    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    workers = WorkerPool(whoami, ["tool"] * 2, copied=True)
     workers.map(range(4), greeting="hello")
     for copy in pids(workers):
         os.kill(copy, signal.SIGINT)
@@ -194,11 +196,11 @@ def test_an_error_in_a_copy_is_raised_here_and_the_copies_go_on() -> None:
             raise UserError("item 0 cannot be done")
         return 1 / item
 
-    workers = Crew(work, ["tool"] * 2, copied=True)
+    workers = WorkerPool(work, ["tool"] * 2, copied=True)
     with pytest.raises(UserError, match="item 0"):
         workers.map([1, 0, 1])
     assert workers.map([1, 2]) == [1, 0.5]
-    assert workers.pool is not None
+    assert workers.executor is not None
 
 
 @pytest.mark.usefixtures("alone")
@@ -208,7 +210,7 @@ def test_a_killed_copy_is_said_and_work_goes_on_without_copies() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return os.getpid()
 
-    workers = Crew(work, ["tool"] * 2, copied=True)
+    workers = WorkerPool(work, ["tool"] * 2, copied=True)
     with pytest.raises(UserError, match="was killed"):
         workers.map([1, -1, 1])
     assert workers.map([1, 1]) == [os.getpid()] * 2
@@ -216,7 +218,7 @@ def test_a_killed_copy_is_said_and_work_goes_on_without_copies() -> None:
 
 @pytest.mark.usefixtures("alone")
 def test_a_process_made_of_the_owner_does_not_wait_for_the_owners_copies() -> None:
-    workers = Crew(whoami, ["tool"] * 2, copied=True)
+    workers = WorkerPool(whoami, ["tool"] * 2, copied=True)
     workers.map(range(4), greeting="hello")
     first = pids(workers)
     readable, writable = os.pipe()
@@ -264,7 +266,7 @@ def test_where_copies_are_unsafe_or_impossible_threads_do_the_work(
     module: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, value)
-    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+    found = WorkerPool(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
     assert [(pid, text) for pid, text, _ in found] == [(os.getpid(), f"hello tool {i}") for i in range(3)]
     monkeypatch.undo()
     wait_until(lambda: not multiprocessing.active_children())
@@ -281,7 +283,7 @@ def test_where_there_is_room_for_one_copy_only_it_does_not_outlive_the_attempt(m
         return made[0]
 
     monkeypatch.setattr(os, "fork", once)
-    found = Crew(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
+    found = WorkerPool(whoami, ["tool"] * 2, copied=True).map(range(3), greeting="hello")
     assert {pid for pid, _, _ in found} == {os.getpid()}
     assert len(made) == 1 and made[0]
     wait_until(lambda: not running(made[0]))
@@ -295,7 +297,7 @@ def test_what_a_tool_prepares_at_first_use_is_prepared_once_for_all_copies() -> 
         return tool[0], item
 
     tool: list[int] = []
-    assert Crew(prepare, [tool] * 2, copied=True, first=0).map([1, 2, 3]) == [(os.getpid(), i) for i in (1, 2, 3)]
+    assert WorkerPool(prepare, [tool] * 2, copied=True, first=0).map([1, 2, 3]) == [(os.getpid(), i) for i in (1, 2, 3)]
 
 
 @pytest.mark.usefixtures("alone")
@@ -305,7 +307,7 @@ def test_a_first_item_that_fails_does_not_end_the_hope_for_copies() -> None:
             raise UserError("too small")
         return os.getpid()
 
-    workers = Crew(work, ["tool"] * 2, copied=True, first=0)
+    workers = WorkerPool(work, ["tool"] * 2, copied=True, first=0)
     with pytest.raises(UserError, match="too small"):
         workers.map([1, 2], least=1)
     assert set(workers.map([1, 2], least=0)) <= pids(workers)

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from errors import UserError
-from model.cores import MOST, side_by_side
+from model.cores import MOST, run_parallel
 
 Tool = TypeVar("Tool")
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ TOGETHER = 4  # threads that share one item; what more of them gain was never me
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal to get when the parent dies, however it does
 
 
-class Crew(Generic[Tool, Result]):
+class WorkerPool(Generic[Tool, Result]):
     """Workers that do jobs with a tool each, such as a model: threads, or copies of this process.
 
     A search passes through Python between all its products, where the threads of one process wait for each other: a
@@ -50,7 +50,7 @@ class Crew(Generic[Tool, Result]):
             first: a small item, done before copies are made: what a tool prepares when it is first used, all share.
         """
         self.do, self.tools, self.copied, self.first = do, tools, copied, first
-        self.pool: ProcessPoolExecutor | None = None
+        self.executor: ProcessPoolExecutor | None = None
         self.copies: set[BaseProcess] = set()
         self.owner = 0  # process that the copies belong to; not one that was made of it later
 
@@ -66,16 +66,16 @@ class Crew(Generic[Tool, Result]):
             UserError: a copy was killed.
         """
         if len(items) > 1 and self._has_copies(len(items), options):
-            assert self.pool is not None
+            assert self.executor is not None
             try:
-                return list(self.pool.map(partial(_work, **options), items))
+                return list(self.executor.map(partial(_work, **options), items))
             except KeyboardInterrupt:
                 for copy in self.copies:
                     copy.kill()  # or the end of this process would wait for the end of their jobs
-                self.pool, self.owner = None, 0
+                self.executor, self.owner = None, 0
                 raise
             except BrokenProcessPool:
-                self.pool = None
+                self.executor = None
                 raise UserError("a process that did a part of the work was killed: too little memory?") from None
         idle: SimpleQueue[Tool] = SimpleQueue()
         for tool in self.tools:
@@ -89,27 +89,27 @@ class Crew(Generic[Tool, Result]):
                 idle.put(tool)
 
         at_once = min(len(self.tools), MOST, max(1, len(items), len(self.tools) // TOGETHER))
-        return side_by_side([partial(work, item) for item in items], at_once)
+        return run_parallel([partial(work, item) for item in items], at_once)
 
     def _has_copies(self, n_items: int, options: dict[str, Any]) -> bool:
         """Say whether this process has copies; make them if it never tried, and there are items for all."""
         if self.copied and self.owner != os.getpid() and n_items >= len(self.tools) > 1 and _may_fork():
             if self.first is not None:
-                side_by_side([partial(self.do, self.tools[0], self.first, **options)], len(self.tools))
-            self.owner, self.pool = os.getpid(), None
+                run_parallel([partial(self.do, self.tools[0], self.first, **options)], len(self.tools))
+            self.owner, self.executor = os.getpid(), None
             others = set(multiprocessing.active_children())
             fork, start = multiprocessing.get_context("fork"), (partial(self.do, self.tools[0]), self.owner)
             try:
                 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # see `_may_fork`
-                    pool = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
-                    pool.submit(os.getpid)  # makes them all
+                    executor = ProcessPoolExecutor(len(self.tools), fork, initializer=_start, initargs=start)
+                    executor.submit(os.getpid)  # makes them all
             except (OSError, NotImplementedError, RuntimeError):  # no semaphores here, no room for a process or thread
                 for copy in set(multiprocessing.active_children()) - others:  # made before there was no more room
                     copy.kill()
             else:
-                weakref.finalize(self, _end, pool)  # or when the program ends, while Python still knows how
-                self.pool, self.copies = pool, set(multiprocessing.active_children()) - others
-        return self.pool is not None and self.owner == os.getpid()
+                weakref.finalize(self, _end, executor)  # or when the program ends, while Python still knows how
+                self.executor, self.copies = executor, set(multiprocessing.active_children()) - others
+        return self.executor is not None and self.owner == os.getpid()
 
 
 def copies_work() -> bool:
@@ -133,10 +133,10 @@ def _may_fork() -> bool:
     )
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+def _end(executor: ProcessPoolExecutor) -> None:
     """End copies that nobody will ask any more."""
     with contextlib.suppress(RuntimeError):  # the pool's own thread found that out, and cannot wait for itself
-        pool.shutdown()
+        executor.shutdown()
 
 
 _do: Callable[..., Any]  # what this process does with an item, if it is a copy
