@@ -54,11 +54,11 @@ MOMENTS = {
 }
 
 
-def write_corpus(folder: Path) -> None:
+def write_corpus(folder: Path, n_train: int = 151, n_val: int = 21) -> None:
     """Write parallel files by the phrasebook's grammar."""
     folder.mkdir()
     grammar = Grammar(seed=5)
-    for split, size in (("train", 151), ("val", 21), ("test", 20)):
+    for split, size in (("train", n_train), ("val", n_val), ("test", 20)):
         rows = [grammar.sentence() for _ in range(size)]
         for lang in ("fr", "en"):
             (folder / f"{split}.{lang}").write_text("".join(row[lang] + "\n" for row in rows), encoding="utf-8")

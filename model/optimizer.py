@@ -43,8 +43,8 @@ class PeriodicMuon(Optimizer):
     """Muon that moves its matrix at every third update, and then three times as far.
 
     Its momentum takes every gradient, but turns slowly; to orthogonalise it at each update is most of the work.
-    PyTorch's Muon multiplies in bfloat16, for which many a processor takes ten times as long as for float32: here the
-    products are of float32, where it has none of bfloat16.
+    PyTorch's Muon multiplies in bfloat16 everywhere; here the products are of float32 where hardware is not known to
+    have bfloat16 products.
     """
 
     def __init__(self, matrix: nn.Parameter, learning_rate: float, updates: int) -> None:

@@ -31,14 +31,10 @@ TINY = [
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of parallel files, written by the phrasebook's grammar."""
-    from data.phrasebook import Grammar
+    from benchmarks.faults import write_corpus
 
-    folder = tmp_path_factory.mktemp("corpus")
-    grammar = Grammar(seed=5)
-    for split, size in (("train", 300), ("val", 20), ("test", 20)):
-        rows = [grammar.sentence() for _ in range(size)]
-        for lang in ("fr", "en"):
-            (folder / f"{split}.{lang}").write_text("".join(row[lang] + "\n" for row in rows), encoding="utf-8")
+    folder = tmp_path_factory.mktemp("data") / "corpus"
+    write_corpus(folder, n_train=300, n_val=20)
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_up import made_up
 
 import translate
 from errors import one_sentence
@@ -25,37 +26,6 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture(scope="module")
 def translator(trained: Path) -> Translator:
     return Translator.load(trained / "runs" / "tiny" / "best.ckpt", device="cpu")
-
-
-def made_up(
-    source: list[str], target: list[str], layers: tuple[int, int] = (1, 2), heads: int = 2, seed: int = 1
-) -> SentenceMaps:
-    """Maps of a sentence that no model ever saw: random weights, pieces as given, end marks added."""
-    rng = np.random.default_rng(seed)
-    source, read, predicted = [*source, "</s>"], ["<s>", *target], [*target, "</s>"]
-
-    def softmax(*shape: int, causal: bool = False) -> np.ndarray:
-        scores = rng.normal(size=shape)
-        if causal:
-            scores[..., np.triu(np.ones(shape[-2:], dtype=bool), k=1)] = -np.inf
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
-
-    s, t = len(source), len(predicted)
-    return SentenceMaps(
-        source="".join(source[:-1]).replace("▁", " ").strip(),
-        translation="".join(target).replace("▁", " ").strip(),
-        source_ids=list(range(4, 4 + s)),
-        decoder_input_ids=list(range(t)),
-        decoder_output_ids=list(range(1, t + 1)),
-        source_tokens=source,
-        decoder_input_tokens=read,
-        decoder_output_tokens=predicted,
-        log_probs=rng.normal(size=t).astype(np.float32),
-        encoder_self=softmax(layers[0], heads, s, s),
-        decoder_self=softmax(layers[1], heads, t, t, causal=True),
-        cross=softmax(layers[1], heads, t, s),
-    )
 
 
 # --- taking maps

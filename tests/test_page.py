@@ -7,13 +7,15 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import made_up
 
 from maps.page import page
-from maps.sentence import KINDS, SentenceMaps, merge, word_spans
+from maps.sentence import KINDS, merge, word_spans
 
 pytest_plugins = ["browser"]
 
@@ -31,40 +33,8 @@ HOSTILE = [
 WIDE = {"viewport": {"width": 1440, "height": 900}}
 
 
-def softmax(scores: np.ndarray) -> np.ndarray:
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return (shares / shares.sum(-1, keepdims=True)).astype(np.float32)
-
-
-def sentence(
-    source: list[str], target: list[str], n_layers: tuple[int, int] = (2, 3), n_heads: int = 4, seed: int = 0
-) -> SentenceMaps:
-    """Maps with random weights; encoder and decoder of different depth."""
-    draw = np.random.default_rng(seed)
-    n_encoder, n_decoder = n_layers
-    S, T = len(source) + 1, len(target) + 1
-
-    def weights(layers: int, queries: int, keys: int, causal: bool = False) -> np.ndarray:
-        scores = draw.normal(scale=2, size=(layers, n_heads, queries, keys))
-        return softmax(np.where(np.tri(queries, keys, dtype=bool), scores, -np.inf) if causal else scores)
-
-    return SentenceMaps(
-        source="".join(source).replace("▁", " ").strip(),
-        translation="".join(target).replace("▁", " ").strip(),
-        source_ids=[*range(4, 3 + S), 2],
-        decoder_input_ids=[1, *range(4, 3 + T)],
-        decoder_output_ids=[*range(4, 3 + T), 2],
-        source_tokens=[*source, "</s>"],
-        decoder_input_tokens=["<s>", *target],
-        decoder_output_tokens=[*target, "</s>"],
-        log_probs=np.log(draw.uniform(0.1, 1, T)).astype(np.float32),
-        encoder_self=weights(n_encoder, S, S),
-        decoder_self=weights(n_decoder, T, T, causal=True),
-        cross=weights(n_decoder, T, S),
-    )
-
-
 FRENCH, ENGLISH = ["▁La", "▁chat", "te", "▁dort", "."], ["▁The", "▁ca", "t", "▁is", "▁sleep", "ing", "."]
+sentence = partial(made_up, n_layers=(2, 3), n_heads=4)
 PLAIN = sentence(FRENCH, ENGLISH)
 SHORT = sentence([], [], seed=1)  # nothing but the end mark
 WRITTEN = [PLAIN, sentence(HOSTILE, HOSTILE[::-1], seed=2), SHORT]
@@ -121,7 +91,7 @@ def written(text: str) -> dict:
 
 
 def test_a_usual_sentence_takes_half_a_megabyte_at_most() -> None:
-    usual = sentence([f"▁m{i}" for i in range(29)], [f"▁w{i}" for i in range(29)], (6, 6), 8)
+    usual = sentence([f"▁m{i}" for i in range(29)], [f"▁w{i}" for i in range(29)], n_layers=(6, 6), n_heads=8)
     assert len(page([usual]).encode()) <= 500_000
 
 
