@@ -101,7 +101,7 @@ class Translator:
                 raise UserError("--precision int8 is for processors: choose 32 or bf16, or --device cpu")
             pack_int8(searched)
         else:
-            if precision == "bf16" and not has_bf16_products(self.device.type):
+            if precision == "bf16" and self.device.type in ("cpu", "cuda") and not has_bf16_products(self.device.type):
                 warn(f"{self.device} is not known to multiply bfloat16, without which --precision 32 is faster")
             pack(searched.bfloat16() if precision == "bf16" else searched)
         if on_cpu:
@@ -277,8 +277,8 @@ class Translator:
             return TranslationData(**self.data)
         except TypeError as error:
             raise UserError(
-                f"the checkpoint describes its corpus as another version did ({error}): evaluate.py can be "
-                "given --source and --reference"
+                f"the checkpoint describes its corpus as another version did ({error}): for a score, "
+                "give --source and --reference"
             ) from error
 
     def sentences(self, text: str) -> list[str]:

@@ -1,8 +1,10 @@
 """A contestant in a process of its own, as its user would start it: no setting of ours reaches it there unasked."""
 
+import atexit
+import contextlib
+import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 from model.memory import keep_freed_memory
@@ -18,26 +20,35 @@ class Apart:
             make: makes the object; it is pickled, like its arguments.
             arguments: of `make`.
             keeps_memory: whether the C library is set there as our programs set it for themselves.
+
+        Raises:
+            EOFError: the other process has failed, and has said why.
         """
-        self.pool = ProcessPoolExecutor(1, get_context("spawn"))
-        self.pool.submit(begin, keeps_memory, make, arguments).result()
+        spawn = multiprocessing.get_context("spawn")
+        self.connection, there = spawn.Pipe()
+        process = spawn.Process(target=serve, args=(there, keeps_memory, make, *arguments))
+        process.start()
+        atexit.register(process.kill)  # no daemon, as daemons may have no children
+        there.close()
+        self.connection.recv()
 
     def do(self, method: str, *arguments: Any) -> Any:
-        """Call a method; what goes there and comes back is pickled, errors too."""
-        return self.pool.submit(call, method, arguments).result()
+        """Call a method; what goes there and comes back is pickled.
+
+        Raises:
+            EOFError: the other process has failed, and has said why.
+        """
+        self.connection.send((method, arguments))
+        return self.connection.recv()
 
 
-_served: Any  # in the other process
-
-
-def begin(keeps_memory: bool, make: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Make the object."""
-    global _served
+def serve(connection: Connection, keeps_memory: bool, make: Callable[..., Any], *arguments: Any) -> None:
+    """Make the object and do what is asked of it, until nobody asks any more."""
     if keeps_memory:
         keep_freed_memory()
-    _served = make(*arguments)
-
-
-def call(method: str, arguments: tuple[Any, ...]) -> Any:
-    """Do what is asked of it."""
-    return getattr(_served, method)(*arguments)
+    served = make(*arguments)
+    connection.send(None)
+    with contextlib.suppress(EOFError):
+        while True:
+            method, arguments = connection.recv()
+            connection.send(getattr(served, method)(*arguments))

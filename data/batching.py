@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     n_tokens: int
 
     def shard(self, n: int) -> list["Batch"]:
-        """Deal the rows out to at most n batches of like work, each as wide as the longest of its own.
+        """Share the rows out to at most n batches of like work, each as wide as the longest of its own.
 
         Sources of like length stay together, which leaves less padding. One batch is this one.
         """

@@ -27,7 +27,7 @@ def lesson(model: Transformer, maps: SentenceMaps, kind: Kind = "encoder_self", 
 
     Args:
         model: the network; its mode and its weights are left as they were.
-        maps: of the sentence that is followed.
+        maps: of the sentence that is followed; its texts, ids and pieces are shown.
         kind: which attention.
         layer: which layer of the encoder or decoder, from 0.
 
@@ -50,9 +50,9 @@ def lesson(model: Transformer, maps: SentenceMaps, kind: Kind = "encoder_self", 
         **{name: getattr(attention, name) for name in ("w_q", "w_k", "w_v", "w_o")},
     }
     with calls(modules) as seen:
-        forced_pass(model, maps.source_ids, maps.decoder_output_ids)
+        _, found, _ = forced_pass(model, maps.source_ids, maps.decoder_output_ids)
 
-    weights = torch.from_numpy(maps.weights(kind)[layer])  # (H, T, S)
+    weights = found[path][0]  # (H, T, S)
     mask = seen["attention"][0].get("mask")
     visible = torch.ones_like(weights[0], dtype=torch.bool) if mask is None else mask.expand(1, 1, *weights.shape[1:])
     x = seen["residual"][0]["x"][0]  # (T, C), before any norm of this sub-layer

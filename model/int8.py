@@ -35,7 +35,7 @@ def largest_weight() -> int:
 def pack_int8(model: Transformer) -> None:
     """Have all matrices of a model on the CPU, which learns no more, multiplied as 8-bit integers.
 
-    A weight counts steps of 1/127 (`largest_weight`) of the largest weight that makes the same output. What it is
+    A weight counts steps, `largest_weight` of which are the largest weight that makes the same output. What it is
     multiplied with counts steps of one size for each matrix, found once: so a translation depends on no other, as it
     would if the numbers of a batch chose the steps. Sums are exact integers; norms, softmax and everything else stay in
     float32.

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 # PyTorch multiplies float32 with MKL, which lays a matrix out for its vectors at each call, and where these are of 512
 # bits leaves half of them idle, unless the processor is Intel's. oneDNN does neither with a matrix that was laid out
-# before. With vectors of 256 bits (an AMD processor, d_model 256) that was worth while for the output projection only;
-# other matrices were as fast with MKL, but for the four rows of one sentence.
+# before. With vectors of 256 bits (an AMD processor, d_model 256) laying out paid off for the output projection only:
+# for other matrices MKL is as fast, except with the four rows of one sentence.
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 VECTORS = torch.backends.cpu.get_cpu_capability()
 TALL = 4096  # outputs
@@ -20,7 +20,10 @@ LayOut = Callable[[Tensor, Tensor | None], Product]  # of weight (M, C) and bias
 
 
 class Packed:
-    """A matrix laid out for its processor: by itself, or beside others that read the same."""
+    """A matrix laid out for its processor: by itself, or beside others that read the same.
+
+    It always has the same bias, or never one.
+    """
 
     def __init__(self, lay_out: LayOut) -> None:
         """Args: lay_out, prepares a matrix, and returns how to multiply by it."""
@@ -34,7 +37,7 @@ class Packed:
     def get(self, n: int, make: Callable[[LayOut], Product]) -> Product:
         """Return the product of n matrices, made when it is first needed."""
         if n not in self.products:
-            self.products[n] = make(self.lay_out)  # two threads at once make the same
+            self.products[n] = make(self.lay_out)  # two threads may both; the results are equal
         return self.products[n]
 
 

@@ -71,8 +71,8 @@ class TranslationModule(L.LightningModule):
             dropout: share of activations zeroed in training.
             norm: `pre` (x + f(norm(x))) or `post`, as in the paper.
             label_smoothing: probability spread over all pieces (Szegedy et al. 2016, section 7).
-            consistency: weight of the disagreement between two passes of a batch, each with dropout of its own
-                (Liang et al. 2021, R-Drop); 0 reads it once.
+            consistency: weight of the disagreement between two passes over a batch, each with dropout of its own
+                (Liang et al. 2021, R-Drop); 0 makes one.
             sampled_after: rank in the vocabulary up to which an update compares with all pieces; of the rarer ones it
                 takes a sample. 0 compares with all, which is exact and slower.
             optimizer: `muon` (matrices by Muon, the rest by AdamW) or `adam`, as in the paper.

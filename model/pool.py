@@ -135,7 +135,7 @@ def _may_fork() -> bool:
 
 def _end(executor: ProcessPoolExecutor) -> None:
     """End copies that nobody will ask any more."""
-    with contextlib.suppress(RuntimeError):  # the pool's own thread found that out, and cannot wait for itself
+    with contextlib.suppress(RuntimeError):  # the executor's own thread found that out, and cannot wait for itself
         executor.shutdown()
 
 

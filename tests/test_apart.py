@@ -35,6 +35,7 @@ def test_it_answers_has_children_and_ends_with_its_last_user() -> None:
         time.sleep(0.05)
 
 
-def test_what_fails_there_fails_here() -> None:
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'name'"):
+def test_what_fails_there_fails_here(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(EOFError):
         Apart(Place, keeps_memory=False)
+    assert "missing 1 required positional argument: 'name'" in capfd.readouterr().err

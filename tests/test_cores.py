@@ -36,7 +36,7 @@ def small() -> TranslationModule:
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 9])
-def test_a_dealt_batch_holds_every_row_once_and_no_needless_column(batch: Batch, n: int) -> None:
+def test_a_shared_batch_holds_every_row_once_and_no_needless_column(batch: Batch, n: int) -> None:
     shares = batch.shard(n)
     assert len(shares) == min(n, 5)
     assert sorted(row for share in shares for row in share.rows.tolist()) == list(range(5))
@@ -75,16 +75,16 @@ def test_shares_have_the_loss_and_the_gradient_of_the_whole(batch: Batch, n: int
 
     def both() -> tuple[Tensor, Tensor, Tensor, Tensor]:
         jobs = [partial(module.loss, share, 0.1, consistency) for share in batch.shard(n)]
-        whole, dealt = module.loss(batch, 0.1, consistency), cores.sum_of_losses(jobs, module.model)
-        return whole.detach(), gradient(whole), dealt.detach(), gradient(dealt)
+        whole, shared = module.loss(batch, 0.1, consistency), cores.sum_of_losses(jobs, module.model)
+        return whole.detach(), gradient(whole), shared.detach(), gradient(shared)
 
-    loss, exact, dealt_loss, dealt = both()
-    torch.testing.assert_close(dealt_loss, loss, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(dealt, exact, atol=1e-6, rtol=1e-5)
+    loss, exact, shared_loss, shared = both()
+    torch.testing.assert_close(shared_loss, loss, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(shared, exact, atol=1e-6, rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
-        loss, rounded, dealt_loss, dealt = both()
-    torch.testing.assert_close(dealt_loss, loss, atol=1e-6, rtol=3e-2)
-    assert (dealt - rounded).norm() < 0.5 * (rounded - exact).norm() < 0.05 * exact.norm()  # less than rounding does
+        loss, rounded, shared_loss, shared = both()
+    torch.testing.assert_close(shared_loss, loss, atol=1e-6, rtol=3e-2)
+    assert (shared - rounded).norm() < 0.5 * (rounded - exact).norm() < 0.05 * exact.norm()  # less than rounding does
 
 
 def test_jobs_run_at_the_same_time_under_the_autocast_of_their_caller() -> None:

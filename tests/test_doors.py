@@ -99,19 +99,19 @@ def test_products_are_in_bfloat16_where_the_hardware_has_it(
 def test_a_translator_says_where_bfloat16_would_be_slow(
     has_bf16: bool, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
-    monkeypatch.setattr(translate, "has_bf16_products", lambda kind: has_bf16)
+    monkeypatch.setattr(translate, "has_bf16_products", lambda kind: has_bf16 or kind != "cpu")
     Translator.load(trained / "runs" / "tiny" / "best.ckpt", "cpu", "bf16")
     assert ("--precision 32 is faster" in capsys.readouterr().err) is not has_bf16
 
 
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_other_precisions_of_lightning_learn_too(precision: str, corpus: Path, tmp_path: Path) -> None:
-    steps = [f"--trainer.precision={precision}", "--trainer.max_steps=2", "--trainer.val_check_interval=2"]
+    steps = [f"--trainer.precision={precision}", "--trainer.max_steps=3", "--trainer.val_check_interval=3"]
     tiny = [flag for flag in TINY if "precision" not in flag]
     for sampled in ("0", "100"):
         flags = [*steps, f"--model.sampled_after={sampled}", f"--name=sampled-{sampled}"]
         done = run("train.py", "--config", CONFIG, f"--data.path={corpus}", *tiny, *flags, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0 and "update skipped" not in done.stderr, done.stderr
 
 
 def test_a_resumed_run_learns_at_the_rates_that_it_is_given(trained: Path, tmp_path: Path) -> None:

@@ -299,11 +299,11 @@ def test_packed_layers_that_read_the_same_are_one_product(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("consistency", [0.0, 3.0])
 def test_projected_cross_entropy_equals_pytorchs_with_its_gradients(consistency: float) -> None:
-    readings = 2 if consistency else 1
-    states, embedding = torch.randn(readings, 300, 16, requires_grad=True), torch.randn(V, 16, requires_grad=True)
+    passes = 2 if consistency else 1
+    states, embedding = torch.randn(passes, 300, 16, requires_grad=True), torch.randn(V, 16, requires_grad=True)
     targets = torch.randint(0, V, (300,))
     logits = states @ embedding.T
-    theirs = F.cross_entropy(logits.flatten(0, 1), targets.repeat(readings), label_smoothing=0.1, reduction="sum")
+    theirs = F.cross_entropy(logits.flatten(0, 1), targets.repeat(passes), label_smoothing=0.1, reduction="sum")
     if consistency:
         p, q = logits.log_softmax(-1)
         apart = [F.kl_div(a, b, log_target=True, reduction="sum") for a, b in ((p, q), (q, p))]
