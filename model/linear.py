@@ -9,7 +9,7 @@ from torch import Tensor, nn
 # PyTorch multiplies float32 with MKL, which lays a matrix out for its vectors at each call, and where these are of 512
 # bits leaves half of them idle, unless the processor is Intel's. oneDNN does neither with a matrix that was laid out
 # before. With vectors of 256 bits (an AMD processor, d_model 256) laying out paid off for the output projection only:
-# for other matrices MKL is as fast, except with the four rows of one sentence.
+# with other matrices MKL is as fast, though slower for the four rows of one sentence.
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 VECTORS = torch.backends.cpu.get_cpu_capability()
 TALL = 4096  # outputs

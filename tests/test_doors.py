@@ -421,6 +421,18 @@ def test_lines_whose_attention_was_not_written_are_not_taken_for_done(
     assert (tmp_path / "out.part").read_text() == ""
 
 
+def test_a_corpus_that_another_version_described_is_told_in_a_sentence(translator: Translator) -> None:
+    data = translator.data | {"a_setting_of_tomorrow": 1}
+    other = Translator(translator.model, translator.tokenizer, data)
+    with pytest.raises(UserError, match=r"another version.*a_setting_of_tomorrow.*--source and --reference"):
+        other.corpus()
+
+
+def test_who_needs_no_corpus_does_not_wait_for_lightning() -> None:
+    script = "import sys, evaluate, maps.__main__; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
+
+
 class Payload:
     """Runs a command where a pickle that holds it is read."""
 
