@@ -1,4 +1,4 @@
-"""Mistakes that a user can make, told in one sentence."""
+"""Errors that a user can cause, reported in one sentence."""
 
 import errno
 import os
@@ -10,26 +10,26 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota or a 
 
 
 class UserError(Exception):
-    """What the user can mend: the message is one sentence that names the file, line or flag, and the remedy."""
+    """An error that the user can fix: the message is one sentence that names the file, line or flag, and the remedy."""
 
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turn a `UserError`, or what the system refuses, into a sentence on stderr and exit code 2; no traceback."""
+    """Print a `UserError` or an error of the operating system as one sentence on stderr and exit with code 2."""
     try:
         yield
         if sys.stdout:
-            sys.stdout.flush()  # what cannot be written is met here, not when Python ends
+            sys.stdout.flush()  # a write that fails should fail here, not while Python shuts down
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         drop_output()
         raise SystemExit(0) from None
     except OSError as error:
-        if error.filename is None and error.errno not in DISK_FULL:  # nothing that a user knows of
+        if error.filename is None and error.errno not in DISK_FULL:  # not an error that a user can fix
             raise
         print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         if error.filename is None:
@@ -38,5 +38,5 @@ def one_sentence() -> Iterator[None]:
 
 
 def drop_output() -> None:
-    """Let Python write what is left of stdout to nowhere, or it would fail once more when it ends."""
+    """Redirect stdout to the null device, so that Python's own flush at exit cannot fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,21 +1,18 @@
-"""The Transformer: token ids -> loss, hypotheses.
+"""The network: token ids -> logits.
 
-Dimensions, used in every shape comment of this project:
+`attention.py` holds the equation and its heads, `transformer.py` the layers around them. Dimensions, used in every shape
+comment of this project:
 
     B  sentences in a batch          H  heads
     T  target length (queries)       D  width of one head, d_k = C / H
     S  source length (keys)          V  vocabulary
-    C  width of the model, d_model   K  hypotheses a sentence (beams)
-                                     N  tokens that a search remembers of each sentence
+    C  width of the model, d_model   K  hypotheses of a sentence (beams)
+                                     N  target tokens decoded so far
 
-A `*_mask` is boolean and True means "may attend".
-
-`model.module.TranslationModule` is the door for training. It is not imported here, so that a translation need not wait
-for Lightning.
+A `*_mask` is boolean, and True means "may attend".
 """
 
-from model.attention import attention, attention_maps
-from model.search import Hypothesis, search
-from model.transformer import Transformer
+from model.attention import MultiHeadAttention, attention, attention_maps
+from model.transformer import LayerCache, Transformer, TransformerConfig
 
-__all__ = ["Hypothesis", "Transformer", "attention", "attention_maps", "search"]
+__all__ = ["LayerCache", "MultiHeadAttention", "Transformer", "TransformerConfig", "attention", "attention_maps"]

@@ -1,81 +1,109 @@
-"""An encoder that reads the source, a decoder that writes the target while looking at both."""
+"""The Transformer: configuration, layers, encoder, decoder, initialisation."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import LayerCache, MultiHeadAttention
-from model.dropout import Dropout
-from model.linear import Linear, linear, product_dtype
+from constants import MAX_TOKENS, PAD
+from errors import UserError
+from model.attention import MultiHeadAttention
 
-PAD, BOS, EOS, UNK = 0, 1, 2, 3  # ids that the tokenizer reserves
 Norm = Literal["pre", "post"]
-SIZES = ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff")  # of the weights
 
 
-def sinusoids(length: int, d_model: int, device: torch.device | None = None) -> Tensor:
-    """Tell positions apart without learning them: a clock with d_model / 2 hands, each slower than the one before.
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The sizes of a Transformer, under the paper's names.
 
     Args:
-        length: of the positions 0, 1, ...
+        vocab_size: V, tokens of the joint vocabulary.
+        d_model: C, width of the model; even, and a multiple of n_heads.
+        n_heads: H, heads of each attention layer.
+        n_encoder_layers: layers of the encoder.
+        n_decoder_layers: layers of the decoder.
+        d_ff: inner width of the feed-forward networks.
+        dropout: probability of zeroing an activation in training (section 5.4).
+        norm: `pre` normalises the input of each sub-layer, x + f(norm(x)); `post` normalises its sum with the input,
+            norm(x + f(x)), as in the paper.
+
+    Raises:
+        UserError: a number is out of range.
+    """
+
+    vocab_size: int
+    d_model: int = 256
+    n_heads: int = 4
+    n_encoder_layers: int = 3
+    n_decoder_layers: int = 3
+    d_ff: int = 1024
+    dropout: float = 0.1
+    norm: Norm = "pre"
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "d_model", "n_heads", "n_encoder_layers", "n_decoder_layers", "d_ff"):
+            if getattr(self, name) < 1:
+                raise UserError(f"model.{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"model.dropout must be at least 0 and below 1, not {self.dropout}")
+        if self.d_model % self.n_heads:
+            raise UserError(f"model.d_model {self.d_model} must be a multiple of model.n_heads {self.n_heads}")
+        if self.d_model % 2:
+            raise UserError(f"model.d_model must be even (sines and cosines of positions), not {self.d_model}")
+        if self.norm not in ("pre", "post"):
+            raise UserError(f"model.norm must be pre or post, not {self.norm}")
+
+
+def sinusoids(length: int, d_model: int) -> Tensor:
+    """Position encodings: pos -> sin(pos / 10000^(2i / d_model)) in column 2i, cos of the same angle in column 2i + 1.
+
+    Like the hands of d_model / 2 clocks, each slower than the one before, the columns together identify a position.
+
+    Args:
+        length: number of positions 0, 1, ...
         d_model: C, even.
 
     Returns:
-        (length, C) with sine in the even and cosine in the odd columns.
+        Encodings (length, C).
 
     Source: Vaswani et al. 2017, section 3.5.
     """
-    position = torch.arange(length, device=device).unsqueeze(1)  # (T, 1)
-    rate = torch.exp(torch.arange(0, d_model, 2, device=device) * (-math.log(10_000.0) / d_model))  # (C / 2,)
-    angle = position * rate  # (T, C / 2)
+    position = torch.arange(length).unsqueeze(1)  # (T, 1)
+    frequency = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10_000.0) / d_model))  # (C / 2,)
+    angle = position * frequency  # (T, C / 2)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)  # (T, C)
 
 
-@lru_cache(maxsize=32)
-def positions(length: int, d_model: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Keep `sinusoids` (length, C): a search asks for them at every step."""
-    with torch.inference_mode(mode=False):  # what is kept may meet a gradient later
-        return sinusoids(length, d_model, device).to(dtype)
-
-
 class FeedForward(nn.Module):
-    """Think about each position by itself: two linear maps with a ReLU between (section 3.3, equation 2)."""
+    """Position-wise feed-forward network: two linear layers with a ReLU between them (section 3.3, equation 2)."""
 
     def __init__(self, d_model: int, d_ff: int) -> None:
         super().__init__()
-        self.expand = Linear(d_model, d_ff)
-        self.contract = Linear(d_ff, d_model)
+        self.expand = nn.Linear(d_model, d_ff)
+        self.contract = nn.Linear(d_ff, d_model)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
         return self.contract(F.relu(self.expand(x)))
 
 
-class LayerNorm(nn.LayerNorm):
-    """Layer normalisation in the precision of its input, where autocast on a GPU would answer in float32."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
-        return super().forward(x).to(x.dtype)
-
-
 class Residual(nn.Module):
-    """Add what a sub-layer found to what was there before, so that gradients reach every layer undiminished.
+    """A residual connection with layer normalisation and dropout around a sub-layer (sections 3.1 and 5.4).
 
-    Pre-norm normalises what the sub-layer reads, x + f(norm(x)), and trains without long warm-up (Xiong et al. 2020);
-    post-norm normalises the sum, norm(x + f(x)), as in the paper (section 3.1). Dropout as in section 5.4.
+    Pre-norm, x + dropout(f(norm(x))), leaves an unnormalised path for the gradient and trains without a long warm-up
+    (Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture"). Post-norm, norm(x + dropout(f(x))),
+    is the paper's.
     """
 
-    def __init__(self, d_model: int, dropout: float, norm: Norm) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.norm = LayerNorm(d_model)
-        self.dropout = Dropout(dropout)
-        self.pre = norm == "pre"
+        self.norm = nn.LayerNorm(config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+        self.pre = config.norm == "pre"
 
     def forward(self, x: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
@@ -85,13 +113,13 @@ class Residual(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention, then feed-forward (section 3.1)."""
+    """Self-attention, then a feed-forward network, each with a residual connection (section 3.1)."""
 
-    def __init__(self, d_model: int, n_heads: int, d_ff: int, dropout: float, norm: Norm) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(d_model, n_heads)
-        self.feed_forward = FeedForward(d_model, d_ff)
-        self.residuals = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(2))
+        self.self_attention = MultiHeadAttention(config.d_model, config.n_heads)
+        self.feed_forward = FeedForward(config.d_model, config.d_ff)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(2))
 
     def forward(self, x: Tensor, src_mask: Tensor) -> Tensor:
         """x (B, S, C), src_mask (B, 1, 1, S) -> (B, S, C)."""
@@ -99,68 +127,88 @@ class EncoderLayer(nn.Module):
         return self.residuals[1](x, self.feed_forward)
 
 
+class LayerCache(NamedTuple):
+    """Keys and values that a decoder layer has already computed, so that a decoding step projects new tokens only.
+
+    target_k, target_v: of the target tokens so far (B * K, H, N, D).
+    source_k, source_v: of the source (B, H, S, D); all K hypotheses of a sentence share them.
+    """
+
+    target_k: Tensor
+    target_v: Tensor
+    source_k: Tensor
+    source_v: Tensor
+
+    def append(self, k: Tensor, v: Tensor) -> "LayerCache":
+        """Return a cache with the keys and values (B * K, H, 1, D) of one more target token."""
+        target_k, target_v = torch.cat((self.target_k, k), dim=2), torch.cat((self.target_v, v), dim=2)
+        return self._replace(target_k=target_k, target_v=target_v)
+
+
 class DecoderLayer(nn.Module):
-    """Masked self-attention over what was written, cross-attention to what was read, feed-forward (section 3.1)."""
+    """Masked self-attention, cross-attention to the encoder output, then a feed-forward network (section 3.1)."""
 
-    def __init__(self, d_model: int, n_heads: int, d_ff: int, dropout: float, norm: Norm) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.self_attention = MultiHeadAttention(d_model, n_heads)
-        self.cross_attention = MultiHeadAttention(d_model, n_heads)
-        self.feed_forward = FeedForward(d_model, d_ff)
-        self.residuals = nn.ModuleList(Residual(d_model, dropout, norm) for _ in range(3))
+        self.self_attention = MultiHeadAttention(config.d_model, config.n_heads)
+        self.cross_attention = MultiHeadAttention(config.d_model, config.n_heads)
+        self.feed_forward = FeedForward(config.d_model, config.d_ff)
+        self.residuals = nn.ModuleList(Residual(config) for _ in range(3))
 
-    def forward(
-        self,
-        x: Tensor,
-        memory: Tensor | tuple[Tensor, Tensor],
-        tgt_mask: Tensor | None,
-        src_mask: Tensor | None,
-        cache: LayerCache | None = None,
-    ) -> Tensor:
-        """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C).
+    def forward(self, x: Tensor, memory: Tensor, tgt_mask: Tensor, src_mask: Tensor) -> Tensor:
+        """x (B, T, C), memory (B, S, C), tgt_mask (T, T), src_mask (B, 1, 1, S) -> (B, T, C)."""
+        x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask))
+        x = self.residuals[1](x, lambda y: self.cross_attention(y, memory, src_mask))
+        return self.residuals[2](x, self.feed_forward)
 
-        The memory may be given as the keys and values that cross-attention makes of it, and x as several hypotheses of
-        each sentence (B·K, T, C), which continue what a cache holds. A mask of None hides nothing.
+    def step(self, x: Tensor, cache: LayerCache, src_mask: Tensor) -> tuple[Tensor, LayerCache]:
+        """Compute `forward` for one new token of each hypothesis.
+
+        Args:
+            x: the new tokens of K hypotheses of each sentence (B * K, 1, C).
+            cache: keys and values of the source and of the tokens before.
+            src_mask: (B, 1, 1, S).
+
+        Returns:
+            The layer's output (B * K, 1, C), and the cache with the new token.
         """
 
-        def ask(y: Tensor) -> Tensor:
-            n_sentences = len(memory if isinstance(memory, Tensor) else memory[0])
-            together = y.reshape(n_sentences, -1, y.size(-1))  # hypotheses of a sentence share its keys
-            return self.cross_attention(together, memory, src_mask).view_as(y)
+        def attend_to_target(y: Tensor) -> Tensor:
+            nonlocal cache
+            cache = cache.append(*self.self_attention.keys_values(y))
+            return self.self_attention.attend(y, cache.target_k, cache.target_v)
 
-        x = self.residuals[0](x, lambda y: self.self_attention(y, mask=tgt_mask, cache=cache))
-        x = self.residuals[1](x, ask)
-        return self.residuals[2](x, self.feed_forward)
+        def attend_to_source(y: Tensor) -> Tensor:
+            # The K hypotheses of a sentence are K queries to the same keys.
+            queries = y.reshape(len(cache.source_k), -1, y.size(-1))  # (B, K, C)
+            return self.cross_attention.attend(queries, cache.source_k, cache.source_v, src_mask).view_as(y)
+
+        x = self.residuals[0](x, attend_to_target)
+        x = self.residuals[1](x, attend_to_source)
+        return self.residuals[2](x, self.feed_forward), cache
 
 
 class Transformer(nn.Module):
-    """The whole network, from token ids to logits.
+    """The network from token ids to logits.
 
     One matrix serves as source embedding, target embedding and output projection (section 3.4), which the joint
-    vocabulary makes possible.
+    vocabulary of both languages makes possible.
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        d_model: int = 256,
-        n_heads: int = 4,
-        n_encoder_layers: int = 3,
-        n_decoder_layers: int = 3,
-        d_ff: int = 1024,
-        dropout: float = 0.1,
-        norm: Norm = "pre",
-    ) -> None:
+    positions: Tensor  # (MAX_TOKENS, C)
+
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.n_heads = n_heads
-        self.embedding = nn.Embedding(vocab_size, d_model)
-        self.dropout = Dropout(dropout)
-        sizes = (d_model, n_heads, d_ff, dropout, norm)
-        self.encoder = nn.ModuleList(EncoderLayer(*sizes) for _ in range(n_encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(*sizes) for _ in range(n_decoder_layers))
-        # Pre-norm leaves the sum of all sub-layers unnormalised; post-norm has just normalised it.
-        self.encoder_norm = LayerNorm(d_model) if norm == "pre" else nn.Identity()
-        self.decoder_norm = LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.register_buffer("positions", sinusoids(MAX_TOKENS, config.d_model), persistent=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.n_decoder_layers))
+        # Pre-norm layers return an unnormalised sum; post-norm layers have just normalised it.
+        pre = config.norm == "pre"
+        self.encoder_norm = nn.LayerNorm(config.d_model) if pre else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(config.d_model) if pre else nn.Identity()
         self.apply(initialise)
 
     def forward(self, src: Tensor, tgt: Tensor) -> Tensor:
@@ -169,7 +217,7 @@ class Transformer(nn.Module):
         return self.logits(self.decode(tgt, memory, src_mask))
 
     def encode(self, src: Tensor) -> tuple[Tensor, Tensor]:
-        """Read the source: ids (B, S) -> memory (B, S, C) and its mask (B, 1, 1, S), False on padding."""
+        """Source ids (B, S) -> encoder output, the memory (B, S, C), and its mask (B, 1, 1, S), False on padding."""
         src_mask = (src != PAD)[:, None, None, :]  # (B, 1, 1, S)
         x = self.embed(src)
         for layer in self.encoder:
@@ -177,51 +225,71 @@ class Transformer(nn.Module):
         return self.encoder_norm(x), src_mask
 
     def decode(self, tgt: Tensor, memory: Tensor, src_mask: Tensor) -> Tensor:
-        """Target ids (B, T), memory (B, S, C), src_mask (B, 1, 1, S) -> what each position knows (B, T, C).
+        """Target ids (B, T), memory (B, S, C), src_mask (B, 1, 1, S) -> decoder hidden states (B, T, C).
 
-        Padding stands at the end of a target, so the causal mask already hides it from every real token.
+        Target padding stands at the end, so the causal mask already hides it from all real tokens.
         """
         length = tgt.size(1)
-        # (T, T): a position sees itself and the past
-        tgt_mask = torch.ones(length, length, dtype=torch.bool, device=tgt.device).tril()
+        tgt_mask = torch.ones(length, length, dtype=torch.bool, device=tgt.device).tril()  # itself and the past
         x = self.embed(tgt)
         for layer in self.decoder:
             x = layer(x, memory, tgt_mask, src_mask)
         return self.decoder_norm(x)
 
-    def decode_next(self, tokens: Tensor, position: int, src_mask: Tensor | None, cache: list[LayerCache]) -> Tensor:
-        """Go one token further in each hypothesis -> what each knows now (B·K, 1, C).
+    def start_cache(self, memory: Tensor) -> list[LayerCache]:
+        """Memory (B, S, C) -> the cache of each decoder layer before the first token, with one hypothesis a sentence."""
+        caches = []
+        for layer in self.decoder:
+            k, v = layer.cross_attention.keys_values(memory)  # type: ignore[operator,union-attr]
+            caches.append(LayerCache(k[:, :, :0], v[:, :, :0], k, v))
+        return caches
+
+    def decode_step(
+        self, tokens: Tensor, caches: Sequence[LayerCache], src_mask: Tensor
+    ) -> tuple[Tensor, list[LayerCache]]:
+        """Decode one step: the last token of each hypothesis -> logits of its next token.
 
         Args:
-            tokens: ids (B·K, 1): K hypotheses of each sentence.
-            position: of these tokens, from 0.
-            src_mask: what `encode` returned; None if nothing is padding.
-            cache: of each layer.
+            tokens: ids (B * K, 1).
+            caches: of each decoder layer, from `start_cache` or from the step before.
+            src_mask: (B, 1, 1, S).
+
+        Returns:
+            Logits (B * K, V), and the caches with the new tokens.
         """
-        x = self.embed(tokens, position)
-        for layer, layer_cache in zip(self.decoder, cache, strict=True):
-            x = layer(x, layer_cache.source, None, src_mask, layer_cache)
-        return self.decoder_norm(x)
+        x = self.embed(tokens, start=caches[0].target_k.size(2))
+        extended = []
+        for layer, cache in zip(self.decoder, caches, strict=True):
+            x, cache = layer.step(x, cache, src_mask)  # type: ignore[operator]
+            extended.append(cache)
+        return self.logits(self.decoder_norm(x)).squeeze(1), extended
 
-    def embed(self, tokens: Tensor, position: int | None = None) -> Tensor:
-        """Ids (B, T) at positions 0 ... T - 1, or all at the same one -> √d_model · embedding + position (B, T, C)."""
-        start, stop = (0, tokens.size(1)) if position is None else (position, position + 1)
-        d_model = self.embedding.embedding_dim
-        x = self.embedding(tokens) * d_model**0.5
-        x = x + positions(1 << stop.bit_length(), d_model, x.device, x.dtype)[start:stop]
-        return self.dropout(x.to(product_dtype(x)))  # all that follows keeps to it: fewer bytes move
+    def embed(self, tokens: Tensor, start: int = 0) -> Tensor:
+        """Ids (B, T) at positions start, start + 1, ... -> √d_model · embedding + position encoding (B, T, C).
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Compare each state with every embedding: (..., C) -> (..., V)."""
-        return linear(x, self.embedding.weight)
+        Raises:
+            ValueError: a position is not below MAX_TOKENS.
+        """
+        end = start + tokens.size(1)
+        if end > MAX_TOKENS:
+            raise ValueError(f"{end} tokens are more than the {MAX_TOKENS} positions of the network")
+        x = self.embedding(tokens) * math.sqrt(self.config.d_model) + self.positions[start:end]
+        if torch.is_autocast_enabled(x.device.type):
+            # Cast once to the compute dtype; later layers keep it, which saves memory bandwidth.
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return self.dropout(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Dot products of hidden states with every embedding: (..., C) -> (..., V)."""
+        return F.linear(hidden, self.embedding.weight)
 
 
 def initialise(module: nn.Module) -> None:
-    """Start every layer where its output has about the variance of its input; all initialisation happens here.
+    """Draw the initial weights of one layer so that its output has about the variance of its input.
 
-    Matrices are Xavier uniform (Glorot and Bengio 2010, equation 16), biases zero. Embeddings are normal with
-    variance 1 / d_model: times √d_model they enter the encoder with variance 1, and as output projection they give
-    logits of variance 1. Layer norms keep PyTorch's start, scale 1 and shift 0.
+    Matrices are Xavier uniform (Glorot and Bengio 2010, equation 16), biases zero. Embeddings are normal with variance
+    1 / d_model: times √d_model they enter the encoder with variance 1, and as output projection they give logits of
+    variance 1. Layer norms keep PyTorch's start, scale 1 and shift 0.
     """
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
