@@ -14,7 +14,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from data import lexicon
+from data.phrasebook import lexicon
 
 SIZES = {"val": 1000, "test": 1000, "train": 110_000}
 HELD_OUT = "Je suis heureux"  # never trained on, however punctuated: what a learner asks first

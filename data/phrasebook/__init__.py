@@ -1,0 +1,43 @@
+"""The built-in corpus: a synchronous grammar that generates French and English together, with word alignments."""
+
+from data.phrasebook.grammar import (
+    ADJECTIVES,
+    FREQUENCIES,
+    HELD_OUT,
+    NAMES,
+    NOUNS,
+    NUMBERS,
+    PHRASES,
+    PREPOSITIONS,
+    SIZES,
+    STATES,
+    TIMES,
+    VERBS,
+    WEATHER,
+    Grammar,
+    bare,
+    french_words,
+    generate,
+    load,
+)
+
+__all__ = [
+    "ADJECTIVES",
+    "FREQUENCIES",
+    "HELD_OUT",
+    "NAMES",
+    "NOUNS",
+    "NUMBERS",
+    "PHRASES",
+    "PREPOSITIONS",
+    "SIZES",
+    "STATES",
+    "TIMES",
+    "VERBS",
+    "WEATHER",
+    "Grammar",
+    "bare",
+    "french_words",
+    "generate",
+    "load",
+]
