@@ -12,11 +12,12 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
 from errors import UserError, one_sentence
-from translate import add_model_flags, check_place, load_translator, read_lines
+from translation.files import read_lines
+from translation.flags import add_model_flags, add_search_flags, check_output, load_translator, search_options
 
 
 def lines_of(path: Path, flag: str) -> list[str]:
-    """Read a text file, one sentence a line."""
+    """Return the lines of a text file; UserError names the flag of a missing one."""
     if not path.is_file():
         raise UserError(f"{flag} {path} is missing")
     with path.open("rb") as stream:
@@ -24,20 +25,21 @@ def lines_of(path: Path, flag: str) -> list[str]:
 
 
 def metrics() -> dict[str, Metric]:
-    """The scores reported, each as sacreBLEU computes it."""
+    """Return the metrics that are reported, with sacreBLEU's default settings."""
     return {"bleu": BLEU(), "chrf": CHRF(), "ter": TER()}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Translate, unless hypotheses are given, and score."""
+    """Score translations: those in --hypotheses, or those of a model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="file to translate (default: the checkpoint's own test split)")
-    parser.add_argument("--reference", type=Path, help="file of right translations, line by line")
+    parser.add_argument("--reference", type=Path, help="file of reference translations, line by line")
     parser.add_argument("--hypotheses", type=Path, help="file of translations to score; no model is loaded")
     parser.add_argument("--baseline", type=Path, help="file of other translations, compared by paired bootstrap")
     parser.add_argument("--output", type=Path, help="file for the translations")
     parser.add_argument("--json", type=Path, help="file for the scores")
     add_model_flags(parser)
+    add_search_flags(parser)
     flags = parser.parse_args(arguments)
     if (flags.source is None) != (flags.reference is None) and flags.hypotheses is None:
         raise UserError("--source and --reference go together")
@@ -45,27 +47,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("--hypotheses needs --reference")
     if flags.hypotheses and flags.source:
         raise UserError("--hypotheses are translations already: leave out --source")
-    check_place("--output", flags.output)
-    check_place("--json", flags.json)
+    check_output("--output", flags.output)
+    check_output("--json", flags.json)
 
-    # All files are read before the work begins, so that none is missed after it.
+    options = search_options(flags)
+    # All files are read before anything is translated, so that a missing one is reported at once.
     references = lines_of(flags.reference, "--reference") if flags.reference else []
     baseline = lines_of(flags.baseline, "--baseline") if flags.baseline else []
-    right = flags.reference or "references"
+    reference_name = flags.reference or "references"
     if flags.hypotheses:
         hypotheses = lines_of(flags.hypotheses, "--hypotheses")
-        compare_lengths(flags.hypotheses, hypotheses, right, references)
+        compare_lengths(flags.hypotheses, hypotheses, reference_name, references)
     else:
         translator = load_translator(flags)
         if flags.source:
             sources = lines_of(flags.source, "--source")
         else:
             sources, references = translator.corpus().texts("test")
-        compare_lengths(flags.source or "sources", sources, right, references)
+        compare_lengths(flags.source or "sources", sources, reference_name, references)
     if flags.baseline:
-        compare_lengths(flags.baseline, baseline, right, references)
+        compare_lengths(flags.baseline, baseline, reference_name, references)
     if not flags.hypotheses:
-        hypotheses = translator.translate(sources, flags.beam_size, flags.batch_size, flags.length_penalty)
+        hypotheses = translator.translate(sources, options, flags.batch_size)
     if flags.output:
         flags.output.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8", newline="\n")
 

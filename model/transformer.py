@@ -237,7 +237,7 @@ class Transformer(nn.Module):
         return self.decoder_norm(x)
 
     def start_cache(self, memory: Tensor) -> list[LayerCache]:
-        """Memory (B, S, C) -> the cache of each decoder layer before the first token, with one hypothesis a sentence."""
+        """Memory (B, S, C) -> the cache of each decoder layer, for one hypothesis a sentence without any token."""
         caches = []
         for layer in self.decoder:
             k, v = layer.cross_attention.keys_values(memory)  # type: ignore[operator,union-attr]

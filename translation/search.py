@@ -1,211 +1,235 @@
-"""Beam search over a step closure: it knows neither networks nor words."""
+"""Greedy and beam search over a step function.
 
-from collections.abc import Callable
-from typing import NamedTuple, cast
+`search` only sees token ids and logits, so it works with any autoregressive model; `search_translations` connects it to
+the Transformer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from constants import BOS, EOS, PAD, UNK
 from errors import UserError
-from model.attention import LayerCache, MultiHeadAttention
-from model.transformer import BOS, EOS, PAD, UNK, Transformer
+from model import Transformer
+from model.transformer import LayerCache
+from translation.hypothesis import Hypothesis, SearchOptions, max_length
 
-# Of 0.6, 1.0, 1.4 and 1.8 the best on the mean of three validations: Multi30k (BLEU 47.0 by 0.6, 48.1 by 1.8 after ten
-# minutes of training, 50.7 and 51.1 after an hour) and Tatoeba (53.9 and 54.0). By 0.6, texts are 3 to 5 % too short.
-LENGTH_PENALTY = 1.8
-CHUNK = 100  # pieces of the vocabulary whose maximum is taken at once; a few vector registers
+# (tokens (B, K), parents (B, K)) -> logits of the next tokens (B, K, V). `tokens` are the last tokens of K hypotheses
+# of B sentences. `parents` says which hypothesis of the call before each one continues, as an index into the flattened
+# tokens of that call. Finished sentences leave the batch, the others keep their order.
+Step = Callable[[Tensor, Tensor], Tensor]
 
-# (tokens (B, K), parents (B, K) or None) -> logits of the next token (B, K, V). `parents` are flat indices into the
-# grid (B, K) of the step before: they say which hypothesis each one continues, and, by what they leave out, which
-# sentences nobody asks for any more; sentences keep their order. It is None in the first call, where K is 1; in all
-# others K is the same. What is returned may be written into.
-Step = Callable[[Tensor, Tensor | None], Tensor]
+NEVER_GENERATED = [PAD, BOS, UNK]
 
 
-class Hypothesis(NamedTuple):
-    """One finished translation.
+@dataclass
+class Beams:
+    """The unfinished hypotheses of B sentences, K of each.
 
-    tokens: ids without the begin mark, the end mark last.
-    log_prob: natural logarithm of its probability, the end mark included; NaN if nobody asked.
-    score: log_prob divided by the length penalty; ranks hypotheses of different length; NaN if nobody asked.
-    cut: the length limit, not the model, ended it.
+    sentences: which sentence of the search each row belongs to (B,), on the CPU.
+    tokens: ids so far, BOS first (B, K, N + 1).
+    log_probs: their log-probabilities (B, K).
     """
 
-    tokens: list[int]
-    log_prob: float
-    score: float
-    cut: bool
-
-
-def penalty(length: int, alpha: float) -> float:
-    """Make up for each further token that costs probability: ((5 + length) / 6)^alpha (Wu et al. 2016, equation 14)."""
-    return ((5 + length) / 6) ** alpha
+    sentences: Tensor
+    tokens: Tensor
+    log_probs: Tensor
 
 
 @torch.inference_mode()
 def search(
-    step: Step,
-    max_lengths: Tensor,
-    beam_size: int = 1,
-    length_penalty: float = LENGTH_PENALTY,
-    device: torch.device | None = None,
-    scored: bool = True,
+    step: Step, max_lengths: Tensor, options: SearchOptions, prefix: Tensor | None = None, device: str = "cpu"
 ) -> list[list[Hypothesis]]:
-    """Find probable token sequences, keeping the beam_size best unfinished ones of each sentence at every step.
+    """Find probable token sequences for B sentences at once.
 
-    A hypothesis is finished when the end mark is among the beam_size best continuations; a sentence is finished with
-    beam_size such hypotheses. A beam of 1 is greedy search. At the length limit the end mark is forced.
+    Every step extends each hypothesis by every token of the vocabulary and keeps the K = beam_size most probable
+    results of each sentence. Those that end in EOS are finished hypotheses. A sentence is finished with K of them, or
+    at its length limit, where the others are cut. With K = 1 this is greedy search.
 
     Args:
-        step: the closure above; its state starts with one begin mark a sentence.
-        max_lengths: most tokens, the end mark included, of each sentence (B,), on the CPU, each at least 1.
-        beam_size: K.
-        length_penalty: alpha of `penalty`; 0 ranks by probability alone.
+        step: the model, see `Step`; the first call gets BOS as the one hypothesis of each sentence.
+        max_lengths: most tokens of each sentence, EOS included (B,), on the CPU, each at least 1.
+        options: beam size and constraints.
+        prefix: ids with which the translation of each sentence begins, padded with PAD (B, P); None for no prefix.
         device: where `step` computes.
-        scored: whether somebody wants probabilities. Greedy search does without, as the largest logit is the most
-            probable token; others need them to compare hypotheses, and always have them.
 
     Returns:
-        For each sentence its finished hypotheses, best score first: at least one, and beam_size unless the length limit
-        came before.
+        For each sentence its best hypotheses, best first: n_best, or fewer if the length limit left fewer.
 
     Raises:
-        UserError: the beam is as large as the vocabulary.
+        UserError: beam_size is not smaller than the vocabulary.
     """
-    scored = scored or beam_size > 1
-    n_sentences = len(max_lengths)
+    n_sentences, n_beams = len(max_lengths), options.beam_size
     finished: list[list[Hypothesis]] = [[] for _ in range(n_sentences)]
-    sentences = torch.arange(n_sentences)  # (B,) which sentence stands in which row
-    unfinished = torch.ones(n_sentences, dtype=torch.bool)
-    history = torch.empty(n_sentences, 1, 0, dtype=torch.long)  # (B, K, length)
-    log_probs = torch.zeros(n_sentences, 1, device=device)  # (B, K)
-    never = torch.tensor([PAD, BOS, UNK], device=device)  # part of a text
-    logits = step(torch.full((n_sentences, 1), BOS, device=device), None)  # (B, 1, V)
-    if beam_size >= logits.size(-1):
-        raise UserError(f"beam_size {beam_size} must be smaller than the vocabulary of {logits.size(-1)} pieces")
+    beams = Beams(
+        sentences=torch.arange(n_sentences),
+        tokens=torch.full((n_sentences, 1, 1), BOS, device=device),  # one hypothesis until the first expansion
+        log_probs=torch.zeros(n_sentences, 1, device=device),
+    )
+    parents = torch.arange(n_sentences, device=device).unsqueeze(1)  # (B, 1)
 
     for length in range(1, int(max_lengths.max()) + 1):
-        last = max_lengths[sentences] == length  # (B,)
-        candidates = logits.float()  # (B, K, V); its maxima are found ten times faster than those of bfloat16
-        if scored:
-            candidates = candidates.log_softmax(dim=-1)
-        candidates.index_fill_(-1, never, float("-inf"))
-        if last.any():
-            others = torch.arange(logits.size(-1), device=device) != EOS
-            candidates = candidates.masked_fill(last.to(device)[:, None, None] & others, float("-inf"))
-        # Each hypothesis offers the end mark once, so 2 K candidates hold at least K that go on.
-        log_probs, parents, tokens = largest_sums(log_probs, candidates, 2 * beam_size)  # (B, 2 K), best first
-        parents, tokens = parents.cpu(), tokens.cpu()
-        ends = tokens == EOS
-        if ends.any():
-            sums = log_probs.tolist()
-            for row, rank in ends[:, :beam_size].nonzero().tolist():
-                log_prob, sentence = sums[row][rank], int(sentences[row])
-                if log_prob == float("-inf") or not unfinished[sentence]:
-                    continue
-                ids = [*history[row, parents[row, rank]].tolist(), EOS]
-                log_prob = log_prob if scored else float("nan")
-                score = log_prob / penalty(length, length_penalty)
-                finished[sentence].append(Hypothesis(ids, log_prob, score, cut=bool(last[row])))
-                unfinished[sentence] = len(finished[sentence]) < beam_size
-            unfinished[sentences[last]] = False
-            if not unfinished.any():
-                break
-            going_on = ends.to(torch.uint8).argsort(dim=1, stable=True)  # before what ends, best first
-            parents, tokens = parents.gather(1, going_on), tokens.gather(1, going_on)
-            log_probs = log_probs.gather(1, going_on.to(device))
-        parents, tokens, log_probs = (best[:, :beam_size] for best in (parents, tokens, log_probs))  # (B, K)
-        flat = parents + logits.size(1) * torch.arange(len(parents)).unsqueeze(1)  # into the grid of the step before
-        history = torch.cat((history.flatten(0, 1)[flat], tokens.unsqueeze(-1)), dim=-1)
-        n_rows = few_sizes(int(unfinished.sum()))
-        if n_rows < len(sentences):  # some rows of finished sentences stay, so that rows come in few numbers
-            alive = unfinished[sentences].to(torch.uint8).argsort(stable=True, descending=True)[:n_rows].sort().values
-            sentences, history, flat, tokens = sentences[alive], history[alive], flat[alive], tokens[alive]
-            log_probs = log_probs[alive.to(device)]
-        if not scored:
-            log_probs = torch.zeros_like(log_probs)  # not sums of logits, which would grow and lose digits
-        logits = step(tokens.to(device), flat.to(device))
+        logits = step(beams.tokens[:, :, -1], parents)  # (B, K, V)
+        if n_beams >= logits.size(-1):
+            raise UserError(f"--beam_size {n_beams} must be smaller than the vocabulary of {logits.size(-1)} tokens")
+        next_log_probs = logits.float().log_softmax(dim=-1)  # (B, K, V)
+        constrain(next_log_probs, beams, length, options, prefix)
 
-    return [sorted(hypotheses, key=lambda h: -h.score) for hypotheses in finished]
+        # A hypothesis can end in EOS only once, so the best 2 K candidates hold at least K unfinished ones.
+        candidates, origins = expand(beams, next_log_probs, 2 * n_beams)  # (B, 2 K) hypotheses
+
+        at_limit = max_lengths[beams.sentences] == length  # (B,)
+        collect_finished(finished, candidates, at_limit, options)
+        done = at_limit | torch.tensor([len(finished[i]) >= n_beams for i in beams.sentences.tolist()])
+        if done.all():
+            break
+        beams, parents = prune(candidates, origins, (~done).nonzero().squeeze(1), n_beams)
+
+    return [sorted(found, key=lambda h: -h.score)[: options.n_best] for found in finished]
 
 
-def few_sizes(n: int) -> int:
-    """Round up to one of four sizes an octave: 8, 10, 12, 14, 16, 20, 24, ...
+def constrain(next_log_probs: Tensor, beams: Beams, length: int, options: SearchOptions, prefix: Tensor | None) -> None:
+    """Set the log-probabilities of forbidden tokens to -inf, in place; the others keep the model's values.
 
-    A library of matrix products prepares each shape anew, which takes longer than the product itself.
+    Args:
+        next_log_probs: (B, K, V).
+        beams: the hypotheses that the tokens would extend.
+        length: their number of tokens with the new one.
+        options: `min_length` and `no_repeat_ngram_size`.
+        prefix: see `search`.
     """
-    step = 1 << max(0, (n - 1).bit_length() - 3)
-    return -(-n // step) * step
+    next_log_probs[..., NEVER_GENERATED] = float("-inf")
+    if length <= options.min_length:
+        next_log_probs[..., EOS] = float("-inf")
+    n = options.no_repeat_ngram_size
+    if n and length > n:
+        # The n-gram that a new token would complete begins with the last n - 1 tokens. Where these occurred before, the
+        # token that followed them is forbidden.
+        ngrams = beams.tokens[:, :, 1:].unfold(-1, n, 1)  # (B, K, windows, n)
+        last = beams.tokens[:, :, None, beams.tokens.size(-1) - (n - 1) :]  # (B, K, 1, n - 1)
+        repeats = (ngrams[..., :-1] == last).all(dim=-1)  # (B, K, windows)
+        penalties = torch.zeros_like(repeats, dtype=next_log_probs.dtype).masked_fill(repeats, float("-inf"))
+        next_log_probs.scatter_add_(-1, ngrams[..., -1], penalties)
+    if prefix is not None and length <= prefix.size(1):
+        given = prefix[beams.sentences.to(prefix.device), length - 1]  # (B,)
+        rows = (given != PAD).nonzero().squeeze(1)
+        next_log_probs[rows] = float("-inf")
+        next_log_probs[rows, :, given[rows]] = 0.0  # a given token is certain
 
 
-def largest_sums(log_probs: Tensor, candidates: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the n largest of log_probs (B, K) + candidates (B, K, V) of each sentence.
+def expand(beams: Beams, next_log_probs: Tensor, n_candidates: int) -> tuple[Beams, Tensor]:
+    """Extend every hypothesis by every token and take the most probable results of each sentence, best first.
 
-    The n largest stand in the n chunks with the largest maxima. A maximum is found ten times faster than a sorted
-    selection, so only those chunks are added to and sorted.
+    Args:
+        beams: hypotheses (B, K).
+        next_log_probs: log-probabilities of their next tokens (B, K, V).
+        n_candidates: results of each sentence; fewer if there are fewer than that.
 
     Returns:
-        sums, rows of K and columns of V (B, n) each, largest first; n is at most K * V.
+        The candidates (B, n_candidates), one token longer, and for each the index of the hypothesis that it extends, in
+        the flattened grid (B, K).
     """
-    n_beams, n_tokens = candidates.shape[1:]
-    n = min(n, n_beams * n_tokens)
-    if n_tokens % CHUNK:
-        candidates = F.pad(candidates, (0, -n_tokens % CHUNK), value=float("-inf"))
-    chunks = candidates.unflatten(-1, (-1, CHUNK))  # (B, K, chunks, CHUNK)
-    maxima = (chunks.amax(-1) + log_probs.unsqueeze(-1)).flatten(1)  # (B, K * chunks)
-    best = maxima.topk(min(n, maxima.size(1)), dim=1).indices  # (B, n)
-    added = log_probs.gather(1, best // chunks.size(2)).unsqueeze(-1)  # (B, n, 1)
-    near = chunks.flatten(1, 2).gather(1, best.unsqueeze(-1).expand(-1, -1, CHUNK)) + added  # (B, n, CHUNK)
-    sums, place = near.flatten(1).topk(n, dim=1)
-    index = best.gather(1, place // CHUNK) * CHUNK + place % CHUNK  # into (K, chunks * CHUNK)
-    # The padding of the last chunk may be chosen where less than n is possible at all; it is as impossible as V - 1.
-    tokens = (index % candidates.size(-1)).clamp(max=n_tokens - 1)
-    return sums, index // candidates.size(-1), tokens
+    n_rows, n_beams, vocab_size = next_log_probs.shape
+    totals = beams.log_probs.unsqueeze(-1) + next_log_probs  # (B, K, V)
+    log_probs, index = totals.flatten(1).topk(min(n_candidates, n_beams * vocab_size), dim=1)  # (B, 2 K)
+    beam, token = index // vocab_size, index % vocab_size  # (B, 2 K) each
+    row = torch.arange(n_rows, device=index.device).unsqueeze(1)  # (B, 1)
+    tokens = torch.cat((beams.tokens[row, beam], token.unsqueeze(-1)), dim=-1)  # (B, 2 K, N + 2)
+    return Beams(beams.sentences, tokens, log_probs), row * n_beams + beam
+
+
+def collect_finished(
+    finished: list[list[Hypothesis]], candidates: Beams, at_limit: Tensor, options: SearchOptions
+) -> None:
+    """Add to `finished` what ends here: candidates among the best K whose last token is EOS, at the limit all K.
+
+    Args:
+        finished: hypotheses of each sentence, extended in place.
+        candidates: (B, 2 K), best first.
+        at_limit: whether a sentence has reached its length limit (B,), on the CPU.
+        options: `beam_size` and `length_penalty`.
+    """
+    best_tokens = candidates.tokens[:, : options.beam_size]  # (B, K, N + 2)
+    has_eos = best_tokens[..., -1].cpu() == EOS  # (B, K)
+    rows, ranks = (has_eos | at_limit.unsqueeze(1)).nonzero(as_tuple=True)
+    if not len(rows):
+        return
+    tokens = best_tokens[rows, ranks, 1:].tolist()  # without BOS
+    log_probs = candidates.log_probs[rows, ranks].tolist()
+    for row, ids, log_prob in zip(rows.tolist(), tokens, log_probs, strict=True):
+        if log_prob > float("-inf"):  # a forbidden token is no candidate
+            score = log_prob / len(ids) ** options.length_penalty
+            finished[candidates.sentences[row]].append(Hypothesis(ids, log_prob, score, cut=ids[-1] != EOS))
+
+
+def prune(candidates: Beams, origins: Tensor, rows: Tensor, n_beams: int) -> tuple[Beams, Tensor]:
+    """Keep the best unfinished candidates of the sentences that go on.
+
+    Args:
+        candidates: (B, 2 K), best first.
+        origins: what `expand` returned with them (B, 2 K).
+        rows: of the sentences that go on (B',), on the CPU.
+        n_beams: K.
+
+    Returns:
+        The new beams (B', K), and which hypothesis of the last step each one extends (B', K).
+    """
+    kept = rows.to(origins.device)
+    ends = candidates.tokens[kept, :, -1] == EOS  # (B', 2 K)
+    columns = ends.to(torch.uint8).argsort(dim=1, stable=True)[:, :n_beams]  # unfinished ones first, in their order
+    row = kept.unsqueeze(1)  # (B', 1)
+    beams = Beams(candidates.sentences[rows], candidates.tokens[row, columns], candidates.log_probs[row, columns])
+    return beams, origins[row, columns]
 
 
 def translation_step(model: Transformer, src: Tensor) -> Step:
-    """Bind a model and a batch of source ids (B, S) to the closure that `search` asks for.
+    """Connect a Transformer and a batch of source ids (B, S) to `search`.
 
-    The source is read once; caches hold the keys and values of everything written so far.
+    The source is encoded once. Caches hold the keys and values of all target tokens so far.
     """
-    memory, padding = model.encode(src)
-    src_mask = None if padding.all() else padding  # sentences of one length have none
-    attentions = [cast(MultiHeadAttention, layer.cross_attention) for layer in model.decoder]
-    cache = [LayerCache(*attention.keys_values(memory)) for attention in attentions]
-    n_sentences, n_hypotheses, position = len(src), 1, -1
+    memory, src_mask = model.encode(src)
+    caches = model.start_cache(memory)
+    n_beams = 1  # hypotheses of a sentence in the call before
 
-    def step(tokens: Tensor, parents: Tensor | None) -> Tensor:
-        nonlocal src_mask, n_sentences, n_hypotheses, position
-        if parents is not None and len(parents) < n_sentences:  # some sentences are finished
-            sentences = parents[:, 0] // n_hypotheses
-            src_mask = None if src_mask is None else src_mask[sentences]
-            for layer in cache:
-                layer.select(sentences)
-        unmoved = tokens.shape == (n_sentences, 1)  # the one hypothesis of each sentence
-        for layer in cache:
-            layer.parents = None if parents is None or unmoved else parents.flatten()
-        n_sentences, n_hypotheses = tokens.shape
-        position += 1
-        x = model.decode_next(tokens.reshape(-1, 1), position, src_mask, cache)  # (B·K, 1, C)
-        return model.logits(x).view(n_sentences, n_hypotheses, -1)  # (B, K, V)
+    def step(tokens: Tensor, parents: Tensor) -> Tensor:
+        nonlocal caches, src_mask, n_beams
+        sentences = parents[:, 0] // n_beams  # (B,) rows of the call before
+        caches = [select(cache, parents.flatten(), sentences) for cache in caches]
+        src_mask = src_mask[sentences]
+        n_beams = tokens.size(1)
+        logits, caches = model.decode_step(tokens.reshape(-1, 1), caches, src_mask)  # (B * K, V)
+        return logits.unflatten(0, tokens.shape)
 
     return step
 
 
+def select(cache: LayerCache, hypotheses: Tensor, sentences: Tensor) -> LayerCache:
+    """Return the cache of the given hypotheses (B * K,) of the given sentences (B,), both indices of rows."""
+    return LayerCache(
+        cache.target_k.index_select(0, hypotheses),
+        cache.target_v.index_select(0, hypotheses),
+        cache.source_k.index_select(0, sentences),
+        cache.source_v.index_select(0, sentences),
+    )
+
+
 @torch.inference_mode()
 def search_translations(
-    model: Transformer,
-    src: Tensor,
-    beam_size: int = 1,
-    length_penalty: float = LENGTH_PENALTY,
-    scored: bool = True,
+    model: Transformer, src: Tensor, options: SearchOptions, target_prefix: Sequence[Sequence[int]] | None = None
 ) -> list[list[Hypothesis]]:
-    """Search the translations of source ids (B, S), as `search` returns them, none longer than `max_length`."""
-    lengths = torch.tensor([max_length(n) for n in (src != PAD).sum(dim=1).tolist()])
-    return search(translation_step(model, src), lengths, beam_size, length_penalty, src.device, scored)
+    """Search the translations of source ids (B, S), as `search` returns them.
 
-
-def max_length(source_length: int) -> int:
-    """Bound a translation by its source: twice as many pieces and ten more, which no honest translation needs."""
-    return 2 * source_length + 10
+    Args:
+        model: the network.
+        src: source ids with EOS, padded with PAD (B, S), on the model's device.
+        options: how to search.
+        target_prefix: ids with which each translation begins, without BOS; None for no prefix.
+    """
+    source_lengths = (src != PAD).sum(dim=1).tolist()
+    prefixes = [list(ids) for ids in target_prefix or [[]] * len(src)]
+    width = max(map(len, prefixes), default=0)
+    prefix = torch.tensor([ids + [PAD] * (width - len(ids)) for ids in prefixes], device=src.device) if width else None
+    limits = [max_length(n, len(ids)) for n, ids in zip(source_lengths, prefixes, strict=True)]
+    return search(translation_step(model, src), torch.tensor(limits), options, prefix, str(src.device))

@@ -1,0 +1,249 @@
+"""Text in, text out: lines are split into sentences, translated by an engine, and joined again."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from sentence_splitter import SentenceSplitter, SentenceSplitterException
+
+from constants import EOS
+from errors import UserError
+from translation.files import warn
+from translation.hypothesis import Hypothesis, SearchOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from data.module import TranslationData
+    from model import Transformer
+
+EngineName = Literal["pytorch", "ctranslate2"]
+MAX_SOURCE_TOKENS = 200  # longer sentences are translated in parts; training saw few as long
+BATCH_SIZE = 64  # sentences translated at once
+SENTENCE_END = re.compile(r"[.?!]")
+
+
+class Engine(Protocol):
+    """Translates token ids; see `PyTorchEngine.translate` for arguments and result."""
+
+    def translate(
+        self,
+        sources: Sequence[Sequence[int]],
+        options: SearchOptions,
+        batch_size: int,
+        target_prefix: Sequence[Sequence[int]] | None = None,
+    ) -> list[list[Hypothesis]]: ...
+
+
+class Sentence(NamedTuple):
+    """One sentence, or a part of an over-long one.
+
+    line: index of its line.
+    ids: its tokens, EOS last.
+    hypotheses: its translations, best first.
+    """
+
+    line: int
+    ids: list[int]
+    hypotheses: list[Hypothesis]
+
+
+class Translation(NamedTuple):
+    """A translated line: its text, and the log-probabilities and scores of its sentences, added up."""
+
+    text: str
+    log_prob: float
+    score: float
+
+
+class Translator:
+    """A trained model with its tokenizer: text in, text out.
+
+    Attributes:
+        tokenizer: the SentencePiece model of the checkpoint.
+        data: settings of the corpus that the model was trained on.
+        source_lang, target_lang: language codes.
+        alignment: which cross-attention aligns words best; None if that was not measured.
+    """
+
+    def __init__(self, path: Path, engine: EngineName, precision: str, device: str) -> None:
+        """Load a checkpoint; see `load`."""
+        self.arguments = path, engine, precision, device
+        self.engine: Engine
+        if engine == "pytorch":
+            from translation.checkpoint import read_checkpoint
+            from translation.pytorch_engine import PyTorchEngine, available_devices
+
+            devices = available_devices(device)
+            content = read_checkpoint(path)
+            self.tokenizer, self.data, self.alignment = content.tokenizer, content.data, content.alignment
+            try:
+                self.model = content.model.to(devices[0])
+                self.engine = PyTorchEngine(self.model, precision, devices)
+            except RuntimeError as error:  # too little memory, or a GPU that PyTorch was not built for
+                raise UserError(f"--device {device}: {str(error).splitlines()[0]}") from error
+        elif engine == "ctranslate2":
+            from translation.converted import open_converted
+            from translation.ctranslate2_engine import CTranslate2Engine
+
+            converted = open_converted(path)
+            self.tokenizer, self.data, self.alignment = converted.tokenizer, converted.data, converted.alignment
+            self.engine = CTranslate2Engine(converted.folder, self.tokenizer, precision, device)
+        else:
+            raise UserError(f"--engine must be pytorch or ctranslate2, not {engine}")
+        self.source_lang, self.target_lang = self.data["source_lang"], self.data["target_lang"]
+        try:
+            self.splitter: SentenceSplitter | None = SentenceSplitter(language=self.source_lang)
+        except SentenceSplitterException:  # no rules for this language: a line is a sentence
+            self.splitter = None
+
+    @classmethod
+    def load(
+        cls, path: str | Path, engine: EngineName = "pytorch", precision: str = "32", device: str = "auto"
+    ) -> "Translator":
+        """Read a checkpoint, which is one file with weights, sizes and tokenizer; no code in it is run.
+
+        Args:
+            path: a file that `train.py` has written.
+            engine: `pytorch`, our own search on our own network, or `ctranslate2`, the same search in C++.
+            precision: of the search: `32`, or `bf16` (both engines), `int8`, `fp16` (ctranslate2).
+            device: `auto` (all GPUs, or the CPU where there is none), `cpu`, `cuda:1`, ...
+
+        Raises:
+            UserError: the file is missing, corrupt or not a checkpoint of this project, its weights are not finite, or
+                the engine has no such device or precision.
+        """
+        return cls(Path(path).absolute(), engine, precision, device)
+
+    def __reduce__(self) -> tuple[type["Translator"], tuple[Any, ...]]:
+        """Pickle a translator as the arguments that load it again."""
+        return Translator, self.arguments
+
+    @cached_property
+    def model(self) -> "Transformer":
+        """The network in eval mode, float32, to look into; the ctranslate2 engine reads it on first use."""
+        from translation.checkpoint import read_checkpoint
+
+        return read_checkpoint(self.arguments[0]).model
+
+    @property
+    def device(self) -> "torch.device":
+        """Where `model` is."""
+        return self.model.positions.device
+
+    def translate(
+        self, texts: Sequence[str], options: SearchOptions | None = None, batch_size: int = BATCH_SIZE
+    ) -> list[str]:
+        """Translate lines of text: one string for each, in order; a blank line stays blank."""
+        sentences = self.search(texts, options, batch_size)
+        return [translations[0].text for translations in self.join(sentences, len(texts))]
+
+    def search(
+        self,
+        texts: Sequence[str],
+        options: SearchOptions | None = None,
+        batch_size: int = BATCH_SIZE,
+        first_line: int = 1,
+        target_prefix: str = "",
+    ) -> list[Sentence]:
+        """Search the translations of every sentence in lines of text.
+
+        A sentence of more than MAX_SOURCE_TOKENS tokens is translated in parts, with a warning. A translation that the
+        length limit ended is reported in a warning, too.
+
+        Args:
+            texts: lines; each may hold several sentences, or none.
+            options: how to search; None takes the defaults.
+            batch_size: most sentences translated at once.
+            first_line: number of the first line, for warnings.
+            target_prefix: text with which the translation of every line begins.
+
+        Returns:
+            The sentences in the order of the text.
+
+        Raises:
+            UserError: a GPU has too little memory.
+        """
+        lines: list[int] = []  # of each sentence
+        sources: list[list[int]] = []
+        for line, text in enumerate(texts):
+            encoded = self.tokenizer.encode(self.split_sentences(text))
+            if any(len(ids) > MAX_SOURCE_TOKENS for ids in encoded):
+                warn(f"line {first_line + line}: a sentence of over {MAX_SOURCE_TOKENS} tokens is translated in parts")
+            parts = [part for ids in encoded for part in self.split_tokens(ids)]
+            lines += [line] * len(parts)
+            sources += parts
+        prefixes = None
+        if target_prefix:
+            (ids,) = self.tokenizer.encode([target_prefix])
+            is_first = [i == 0 or lines[i] != lines[i - 1] for i in range(len(lines))]
+            prefixes = [ids[:-1] if first else [] for first in is_first]
+        found = self.engine.translate(sources, options or SearchOptions(), batch_size, prefixes)
+        for line, hypotheses in zip(lines, found, strict=True):
+            if hypotheses[0].cut:
+                warn(f"line {first_line + line}: the translation was ended at {len(hypotheses[0].tokens)} tokens")
+        return [Sentence(*each) for each in zip(lines, sources, found, strict=True)]
+
+    def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
+        """Join sentences to lines: the i-th translation of a line joins the i-th of each of its sentences.
+
+        Args:
+            sentences: what `search` found.
+            n_lines: number of lines that were searched; a line without a sentence is blank, and stays blank.
+            n_best: most translations of each line.
+        """
+        by_line: list[list[Sentence]] = [[] for _ in range(n_lines)]
+        for sentence in sentences:
+            by_line[sentence.line].append(sentence)
+        joined = []
+        for parts in by_line:
+            n_ranks = min((len(part.hypotheses) for part in parts), default=1)
+            ranked = [[part.hypotheses[rank] for part in parts] for rank in range(min(n_best, n_ranks))]
+            joined.append([self.join_hypotheses(hypotheses) for hypotheses in ranked])
+        return joined
+
+    def join_hypotheses(self, hypotheses: Sequence[Hypothesis]) -> Translation:
+        """Join one hypothesis of each sentence of a line."""
+        text = " ".join(self.tokenizer.decode([hypothesis.tokens for hypothesis in hypotheses]))
+        log_prob = sum((hypothesis.log_prob for hypothesis in hypotheses), 0.0)
+        score = sum((hypothesis.score for hypothesis in hypotheses), 0.0)
+        return Translation(text, log_prob, score)
+
+    def split_sentences(self, text: str) -> list[str]:
+        """Split a line into sentences; a blank line has none."""
+        text = " ".join(text.split())
+        if not text:
+            return []
+        # The splitter takes a tenth of the time of a greedy search, so it is called only where it has a choice: where
+        # a sentence could end before the last space.
+        if self.splitter is None or not SENTENCE_END.search(text, 0, max(0, text.rfind(" "))):
+            return [text]
+        return self.splitter.split(text)
+
+    def split_tokens(self, ids: list[int]) -> Iterator[list[int]]:
+        """Split an over-long sentence, before a word where that is possible."""
+        while len(ids) > MAX_SOURCE_TOKENS:
+            tokens = self.tokenizer.tokens(ids[:MAX_SOURCE_TOKENS])
+            word_starts = [i for i in range(MAX_SOURCE_TOKENS // 2 + 1, MAX_SOURCE_TOKENS) if tokens[i].startswith("▁")]
+            cut = word_starts[-1] if word_starts else MAX_SOURCE_TOKENS - 1
+            yield [*ids[:cut], EOS]
+            ids = ids[cut:]
+        yield ids
+
+    def corpus(self) -> "TranslationData":
+        """Return the corpus that the model was trained on.
+
+        Raises:
+            UserError: the checkpoint describes its corpus as another version of this program did.
+        """
+        from data.module import TranslationData  # imports Lightning, which takes seconds
+
+        try:
+            return TranslationData(**self.data)
+        except TypeError as error:
+            raise UserError(
+                f"the checkpoint describes its corpus as another version did ({error}): for a score, "
+                "give --source and --reference"
+            ) from error
