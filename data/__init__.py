@@ -1,9 +1,9 @@
-"""Text -> token batches: sentence pairs, cleaned and counted, cut into pieces, grouped by length.
+"""From text to token batches: readers, cleaning, splits, tokenizer, batching, and the Lightning data module.
 
-`data.module.TranslationData` is the door for training. It is not imported here, so that a translation need not wait for
-Lightning and `datasets`.
+`data.module.TranslationData` is the entry point for training. Only the tokenizer is imported here: a program that
+translates needs nothing else of this package and should not wait for the imports of Lightning, `datasets` and PyTorch.
 """
 
-from data.tokenizer import Tokenizer, pad
+from data.tokenizer import Tokenizer
 
-__all__ = ["Tokenizer", "pad"]
+__all__ = ["Tokenizer"]

@@ -1,7 +1,6 @@
-"""Token batches: sentences of like length together, a bounded number of tokens in each."""
+"""Token batches: sentences of similar length together, a bounded number of tokens in each batch."""
 
-from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -10,17 +9,19 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from data.corpus import column
-from data.tokenizer import BOS, PAD, Tokenizer, pad
+from constants import BOS, MAX_TOKENS, PAD
+from data.splits import column
+from data.tokenizer import Tokenizer
 
 
 class Batch(NamedTuple):
-    """Pairs of like length, padded on the right with 0.
+    """Sentence pairs of similar length, padded on the right with PAD.
 
-    rows: their places in the corpus (B,).
-    src: source ids, end mark last (B, S).
-    tgt: target ids between begin and end mark (B, T + 1): columns :-1 are read, columns 1: predicted.
-    n_tokens: target tokens of the whole batch over all processes; the loss is divided by it.
+    rows: indices of the pairs in the corpus (B,).
+    src: source ids, EOS last (B, S).
+    tgt: BOS, target ids, EOS (B, T + 1): columns :-1 are the decoder input, columns 1: what it must predict.
+    n_tokens: predicted tokens of the global batch, that of all processes; the loss is divided by it. It is a Python
+        int, so that reading it never waits for a GPU.
     """
 
     rows: Tensor
@@ -28,76 +29,20 @@ class Batch(NamedTuple):
     tgt: Tensor
     n_tokens: int
 
-    def shard(self, n: int) -> list["Batch"]:
-        """Share the rows out to at most n batches of like work, each as wide as the longest of its own.
 
-        Sources of like length stay together, which leaves less padding. One batch is this one.
-        """
-        if n < 2 or len(self.rows) < 2:
-            return [self]
-        lengths = (self.src != PAD).sum(dim=1)
-        order = lengths.argsort(descending=True, stable=True)
-        shares = order.split(cut_evenly((lengths[order] + self.tgt.size(1)).tolist(), n))
-        return [Batch(self.rows[i], narrow(self.src[i]), narrow(self.tgt[i]), self.n_tokens) for i in shares]
+def pad(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return lists of ids as one LongTensor (B, longest list), padded on the right with PAD."""
+    width = max(map(len, rows), default=1)
+    return torch.tensor([[*row, *[PAD] * (width - len(row))] for row in rows], dtype=torch.long).view(len(rows), width)
 
 
-def narrow(ids: Tensor) -> Tensor:
-    """Cut off columns that hold nothing but padding."""
-    return ids[:, : int((ids != PAD).sum(dim=1).max())]
-
-
-def cut_evenly(widths: list[int], n: int) -> list[int]:
-    """Cut rows into at most n shares of which the largest, padding included, is as small as it can be.
+def tokenise(rows: dict[str, list[str]], model: bytes) -> dict[str, Any]:
+    """Return the ids and the number of tokens of both sides of each pair, EOS included.
 
     Args:
-        widths: columns that each row needs, descending: a share is as wide as its first row.
-
-    Returns:
-        rows of each share.
+        rows: columns src and tgt.
+        model: a serialised SentencePiece model.
     """
-
-    def sizes(limit: int) -> list[int]:
-        shares, start = [], 0
-        while start < len(widths):
-            shares.append(min(limit // widths[start], len(widths) - start))
-            start += shares[-1]
-        return shares
-
-    limits = range(widths[0], widths[0] * len(widths) + 1)
-    return sizes(limits[bisect_left(limits, True, key=lambda limit: len(sizes(limit)) <= n)])
-
-
-def group_by_length(
-    src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]
-) -> list[np.ndarray]:
-    """Cut a corpus into batches of rows whose padded size (rows x longest side) is at most `batch_tokens`.
-
-    Rows are shuffled, then sorted by target and source length, so that equal lengths meet in a new order with each
-    seed; at last the batches are shuffled. Of every other target length the longest sources come first: where a batch
-    reaches from one length into the next, its sources are still alike. A pair longer than `batch_tokens` makes a batch
-    of its own.
-
-    Args:
-        src_lengths, tgt_lengths: tokens of each row.
-        seed: any list of numbers, such as the run's seed and the epoch.
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(np.arange(len(src_lengths), dtype=np.uint32))  # a large corpus has many rows
-    src_turned = np.where(tgt_lengths % 2, -src_lengths, src_lengths)
-    order = order[np.lexsort((src_turned[order], tgt_lengths[order]))]
-    longest = np.maximum(src_lengths, tgt_lengths)[order]
-    starts: list[int] = [0]
-    while starts[-1] < len(order):
-        start = starts[-1]
-        rows = longest[start : start + max(1, batch_tokens // longest[start])]  # more could never fit
-        fit = np.maximum.accumulate(rows) * np.arange(1, len(rows) + 1) <= batch_tokens
-        starts.append(start + max(1, int(np.count_nonzero(fit))))
-    batches = [order[start:end] for start, end in pairwise(starts)]
-    return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, Any]:
-    """Add ids and their lengths to a batch of pairs."""
     tokenizer = Tokenizer(model)
     src, tgt = tokenizer.encode(rows["src"]), tokenizer.encode(rows["tgt"])
     return {
@@ -108,11 +53,54 @@ def encode(rows: dict[str, list[str]], model: bytes) -> dict[str, Any]:
     }
 
 
-class TokenBatches:
-    """An iterable of `Batch`: reshuffled every epoch from the seed, split across processes, resumable in mid-epoch.
+def fits_network(src_lengths: np.ndarray, tgt_lengths: np.ndarray) -> np.ndarray:
+    """Return for each pair (N,) whether both sides have at most `MAX_TOKENS` tokens, EOS included.
 
-    All processes cut the same global batches and take every n-th row of each, so that they learn together what one
-    process would learn alone. Where rows run out, a process holds one row of padding, which weighs nothing.
+    The network has so many positions. The decoder input, BOS and the target without EOS, is as long as the target.
+    """
+    return np.maximum(src_lengths, tgt_lengths) <= MAX_TOKENS
+
+
+def group_by_length(
+    src_lengths: np.ndarray, tgt_lengths: np.ndarray, batch_tokens: int, seed: list[int]
+) -> list[np.ndarray]:
+    """Return batches of row indices whose padded size (rows x longest side) is at most `batch_tokens`.
+
+    Rows are shuffled, then sorted by target length and source length, so that rows of equal lengths are combined anew
+    with each seed; the batches are shuffled, too. A pair longer than `batch_tokens` is a batch of its own.
+
+    Args:
+        src_lengths, tgt_lengths: tokens of each row (N,).
+        batch_tokens: most tokens of a batch on its longer side, padding included.
+        seed: any list of numbers, such as the run's seed and the epoch.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(np.arange(len(src_lengths), dtype=np.uint32))  # 4 bytes a row: corpora may have 1e8 rows
+    # Source lengths ascend where the target length is even and descend where it is odd. A batch that spans two target
+    # lengths then still has sources of similar length.
+    src_key = np.where(tgt_lengths % 2, -src_lengths, src_lengths)
+    order = order[np.lexsort((src_key[order], tgt_lengths[order]))]
+    longer_side = np.maximum(src_lengths, tgt_lengths)[order]
+
+    starts = [0]
+    while starts[-1] < len(order):
+        start = starts[-1]
+        most_rows = max(1, batch_tokens // longer_side[start])
+        candidates = longer_side[start : start + most_rows]
+        # padded_size[i]: size of the batch that ends with candidate i; it grows with i.
+        padded_size = np.maximum.accumulate(candidates) * np.arange(1, len(candidates) + 1)
+        n_rows = int(np.count_nonzero(padded_size <= batch_tokens))
+        starts.append(start + max(1, n_rows))
+    batches = [order[start:end] for start, end in pairwise(starts)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+class TokenBatches:
+    """Iterable of `Batch` over a corpus: shuffled every epoch by the seed, sharded among processes, resumable.
+
+    All processes make the same global batches, and process `rank` takes the rows rank, rank + world, ... of each, so
+    that all together see each pair once per epoch. A process for which a batch has no row gets one row of padding,
+    which adds nothing to the loss.
     """
 
     def __init__(
@@ -125,36 +113,37 @@ class TokenBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Remember the corpus and cut the first epoch.
+        """Prepare the batches of the first epoch.
 
         Args:
-            dataset: with columns src, tgt, src_ids, tgt_ids, src_length, tgt_length.
+            dataset: with the columns that `tokenise` makes.
             batch_tokens: see `group_by_length`.
             seed: of the order.
-            shuffle: anew every epoch.
-            rank, world: this process among how many.
+            shuffle: whether each epoch has another order.
+            rank, world: index of this process, and number of processes.
         """
         self.rows = dataset.select_columns(["src_ids", "tgt_ids"]).with_format("arrow")
-        # Arrays of two columns: the texts of a large corpus never enter memory.
+        # Only the lengths are held in memory; ids are read from disk for each batch.
         self.src_lengths, self.tgt_lengths = column(dataset, "src_length"), column(dataset, "tgt_length")
         self.batch_tokens, self.seed, self.shuffle = batch_tokens, seed, shuffle
         self.rank, self.world = rank, world
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Cut the batches of an epoch."""
+        """Prepare the batches of an epoch."""
         self.epoch = epoch if self.shuffle else 0
-        self.position = 0  # batches already handed out
+        self.position = 0  # number of batches returned
         self.batches = group_by_length(self.src_lengths, self.tgt_lengths, self.batch_tokens, [self.seed, self.epoch])
 
     def __len__(self) -> int:
-        """Return the batches of an epoch."""
+        """Return the number of batches in an epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Hand out the batches of this epoch that are left; of the next epoch, if none are.
+        """Yield the remaining batches of the current epoch, or all of the next epoch if none remain.
 
-        What is not shuffled begins anew, wherever it was left: each validation is of the same sentences.
+        Without `shuffle` it yields all batches, so that each validation is of the same sentences, even if the one
+        before ended early.
         """
         if not self.shuffle or self.position >= len(self.batches):
             self.set_epoch(self.epoch + 1)
@@ -163,21 +152,21 @@ class TokenBatches:
             yield self.collate(self.position - 1)
 
     def collate(self, position: int) -> Batch:
-        """Build this process's share of a global batch."""
-        index = self.batches[position]
-        share = index[self.rank :: self.world]
-        table = self.rows[share]
-        src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
-        n_tokens = int(self.tgt_lengths[index].sum())
-        if not src:
+        """Return this process's shard of a global batch."""
+        global_rows = self.batches[position]
+        rows = global_rows[self.rank :: self.world]
+        n_tokens = int(self.tgt_lengths[global_rows].sum())
+        if not len(rows):
             return Batch(torch.empty(0, dtype=torch.long), pad([[PAD]]), pad([[PAD, PAD]]), n_tokens)
-        return Batch(torch.from_numpy(share.astype(np.int64)), pad(src), pad([[BOS, *row] for row in tgt]), n_tokens)
+        table = self.rows[rows]
+        src, tgt = table["src_ids"].to_pylist(), table["tgt_ids"].to_pylist()
+        return Batch(torch.from_numpy(rows.astype(np.int64)), pad(src), pad([[BOS, *ids] for ids in tgt]), n_tokens)
 
     def state_dict(self) -> dict[str, Any]:
-        """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""
+        """Return epoch and position, which Lightning saves in the checkpoint."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` stood."""
+        """Continue from a state that `state_dict` returned."""
         self.set_epoch(state["epoch"])
         self.position = state["position"]

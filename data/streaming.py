@@ -1,5 +1,6 @@
-"""Token batches of a corpus that is never stored: read in blocks, each cleaned, cut and shuffled as it comes."""
+"""Token batches of a corpus that is read in blocks every epoch and never stored."""
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -8,22 +9,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from datasets import Dataset, IterableDataset
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from data.batching import Batch, TokenBatches, encode
-from data.corpus import REASONS, count, readable, summary
+from data.batching import Batch, TokenBatches
+from data.cleaning import DropReason, count_reasons, summary
+from data.tables import parser_errors
+
+logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
-Clean = Callable[[dict[str, list[str]]], tuple[dict[str, list[str]], np.ndarray]]
+# Columns src and tgt of N pairs -> the tokenised pairs that are kept, and the drop reasons (N,).
+PrepareBlock = Callable[[dict[str, list[str]]], tuple[Dataset, np.ndarray]]
 
 
 class Block(NamedTuple):
-    """Neighbouring rows of a stream.
+    """Consecutive pairs of a stream.
 
-    state: where the stream stands before them.
-    batches: what is left of them by cleaning.
-    rows: their places in the stream (N,).
+    state: position of the stream at the first of them.
+    batches: token batches of the pairs that are kept.
+    rows: indices of these pairs in the stream (N,).
     """
 
     state: State
@@ -32,53 +36,56 @@ class Block(NamedTuple):
 
 
 class StreamedBatches:
-    """An iterable of `Batch` like `TokenBatches`, over rows that are read whenever they are needed.
+    """Iterable of `Batch` like `TokenBatches`, over pairs that are read on demand.
 
-    A stream cannot be shuffled as a whole: files (or parts of a text) come in a new order each epoch, rows are shuffled
-    within blocks. The next block is read while one is trained. All processes read the same blocks and take their shares
-    of the same batches.
+    A stream cannot be shuffled as a whole: its files (or the shards of a text file) come in a new order each epoch, and
+    pairs are shuffled within blocks. A thread reads the next block while the current one is used. All processes read
+    the same blocks, and each takes its shard of every batch.
     """
 
     def __init__(
         self,
         stream: IterableDataset,
         path: str,
-        clean: Clean,
+        prepare_block: PrepareBlock,
         make_batches: Callable[..., TokenBatches],
-        model: bytes,
         seed: int,
         block_pairs: int,
         ahead: bool = False,
     ) -> None:
-        """Remember how to read; nothing is read before the first batch is asked for.
+        """Store the settings; nothing is read before the first batch.
 
         Args:
             stream: with columns src and tgt.
-            path: what messages call it.
-            clean: columns -> columns of the pairs kept, and why the others are left out (see `clean_block`).
-            make_batches: `TokenBatches` of a data set and a seed.
-            model: a serialised SentencePiece model.
+            path: name of the corpus in messages.
+            prepare_block: cleans and tokenises a block.
+            make_batches: returns the `TokenBatches` of a data set and a seed.
             seed: of the order.
-            block_pairs: rows that are shuffled together.
-            ahead: whether whoever asks for a batch still works on the one before, as Lightning does where it cannot
-                know the number of batches; `state_dict` then leaves out the last batch that was handed out.
+            block_pairs: pairs that are shuffled together.
+            ahead: whether the consumer requests each batch before it has used the one before, as Lightning does for an
+                iterable without a length. `state_dict` then does not count the last batch.
         """
-        self.stream, self.path, self.clean = stream, path, clean
-        self.make_batches, self.model = make_batches, model
-        self.seed, self.block_pairs, self.ahead = seed, block_pairs, ahead
+        self.stream, self.path, self.prepare_block = stream, path, prepare_block
+        self.make_batches, self.seed, self.block_pairs, self.ahead = make_batches, seed, block_pairs, ahead
         self.previous: State
         self.state: State
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin an epoch."""
-        counts = [0] * (len(REASONS) + 1)
-        # row and stream: where the current block begins; position: batches of it handed out; counts: before it
-        state = {"epoch": epoch, "row": 0, "stream": None, "position": 0, "counts": counts, "done": False}
-        self.load_state_dict(state)
+        """Move to the beginning of an epoch."""
+        self.load_state_dict(
+            {
+                "epoch": epoch,
+                "row": 0,  # index in the stream of the current block's first pair
+                "stream": None,  # state of the stream there
+                "position": 0,  # number of batches of the block that were returned
+                "counts": [0] * len(DropReason),  # of the pairs before the block
+                "done": False,  # whether the epoch has no batches left
+            }
+        )
 
     def __iter__(self) -> Iterator[Batch]:
-        """Hand out the batches of this epoch that are left; of the next epoch, if none are."""
+        """Yield the remaining batches of the current epoch, or all of the next epoch if none remain."""
         if self.state["done"]:
             self.set_epoch(self.state["epoch"] + 1)
         self.stream.set_epoch(self.seed + self.state["epoch"])
@@ -89,39 +96,40 @@ class StreamedBatches:
             while not block.state["done"]:
                 following = reader.submit(next, blocks)
                 for batch in block.batches:
-                    left = len(block.batches) - block.batches.position
-                    after = block.state | {"position": block.batches.position} if left else following.result().state
+                    if block.batches.position < len(block.batches):
+                        after = block.state | {"position": block.batches.position}
+                    else:
+                        after = following.result().state
                     self.previous, self.state = self.state, after
                     yield batch._replace(rows=block.rows[batch.rows])
                 block = following.result()
         self.previous = self.state = block.state
         if block.state["epoch"] == 0:
-            rank_zero_info(summary("train", np.array(block.state["counts"])))
+            logger.info(summary("train", np.array(block.state["counts"])))
 
     def blocks(self) -> Iterator[Block]:
-        """Read, clean and cut one block after the other; the last is empty, and only says that all is done."""
+        """Yield the blocks from the current state on; the last is empty and its state is `done`."""
         state, stream = self.state, iter(self.stream)
         while True:
-            with readable(self.path):
+            with parser_errors(self.path):
                 pairs = list(islice(stream, self.block_pairs))
-            columns = {side: [pair[side] for pair in pairs] for side in ("src", "tgt")}
-            kept, reason = self.clean(columns)
+            tokenised, reason = self.prepare_block({side: [pair[side] for pair in pairs] for side in ("src", "tgt")})
             seed = np.random.SeedSequence((self.seed, state["epoch"], state["row"])).generate_state(1)
-            batches = self.make_batches(Dataset.from_dict(kept | encode(kept, self.model)), seed=int(seed[0]))
+            batches = self.make_batches(tokenised, seed=int(seed[0]))
             batches.load_state_dict({"epoch": 0, "position": state["position"]})
-            rows = torch.from_numpy(np.flatnonzero(reason < 0)) + state["row"]
+            rows = torch.from_numpy(np.flatnonzero(reason == DropReason.NONE)) + state["row"]
             yield Block(state | {"done": not pairs}, batches, rows)
             state = state | {
                 "row": state["row"] + len(pairs),
                 "stream": self.stream.state_dict(),
                 "position": 0,
-                "counts": (np.array(state["counts"]) + count(reason)).tolist(),
+                "counts": (np.array(state["counts"]) + count_reasons(reason)).tolist(),
             }
 
     def state_dict(self) -> State:
-        """Say where in which epoch we stand; Lightning keeps it in the checkpoint."""
+        """Return the position in the epoch, which Lightning saves in the checkpoint."""
         return self.previous if self.ahead else self.state
 
     def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` stood."""
+        """Continue from a state that `state_dict` returned."""
         self.previous = self.state = state

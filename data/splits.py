@@ -1,0 +1,57 @@
+"""The splits train, val and test: their names, and how missing ones are cut from train."""
+
+import numpy as np
+from datasets import Dataset
+
+SPLITS = ("train", "val", "test")
+ALIASES = {"validation": "val", "valid": "val", "dev": "val"}
+MAX_CUT = 2000  # most source sentences that are moved from train to a missing split
+CUT_FRACTION = 20  # at most one source sentence in so many is moved
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a name denotes (`validation` -> `val`), or None."""
+    split = ALIASES.get(name, name)
+    return split if split in SPLITS else None
+
+
+def column(ds: Dataset, name: str) -> np.ndarray:
+    """Return a numeric column (N,) in its own dtype."""
+    return ds.select_columns([name]).with_format("arrow")[:][name].to_numpy()
+
+
+def is_in(values: np.ndarray, sorted_set: np.ndarray) -> np.ndarray:
+    """Return for each value (N,) whether it occurs in a sorted array.
+
+    `np.isin` gives the same result but sorts all N values.
+    """
+    if not len(sorted_set):
+        return np.zeros(len(values), dtype=bool)
+    positions = np.searchsorted(sorted_set, values).clip(max=len(sorted_set) - 1)
+    return sorted_set[positions] == values
+
+
+def cut_missing(splits: dict[str, Dataset], seed: int) -> str | None:
+    """Move source sentences, with all their pairs, from train to each missing split; `splits` is changed in place.
+
+    Args:
+        splits: train, and val or test or both or none, each with the column src_hash.
+        seed: of the choice.
+
+    Returns:
+        What was done, in one sentence; None if no split is missing.
+    """
+    missing = [split for split in ("val", "test") if split not in splits]
+    if not missing:
+        return None
+    train = splits["train"]
+    sources = column(train, "src_hash")
+    distinct = np.random.default_rng(seed).permutation(np.unique(sources))
+    size = min(MAX_CUT, len(distinct) // CUT_FRACTION)
+    for i, split in enumerate(missing):
+        chosen = np.sort(distinct[i * size : (i + 1) * size])
+        splits[split] = train.select(np.flatnonzero(is_in(sources, chosen)))
+    moved = np.sort(distinct[: len(missing) * size])
+    splits["train"] = train.select(np.flatnonzero(~is_in(sources, moved)))
+    sizes = ", ".join(f"{split} {len(splits[split]):,}" for split in ("train", *missing))
+    return f"no {' and no '.join(missing)} split given: cut from train by source sentence with seed {seed} ({sizes})"
