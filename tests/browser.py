@@ -1,6 +1,6 @@
-"""A headless Chromium without network, for tests of the pages.
+"""A headless Chromium without a network, for tests of the pages.
 
-A test module says `pytest_plugins = ["browser"]` and takes `visit`, or `browser` to open contexts of its own.
+A test module sets `pytest_plugins = ["browser"]` and uses the fixture `visit`.
 """
 
 import os
@@ -18,30 +18,37 @@ if TYPE_CHECKING:
 Visit = Callable[..., "Tab"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tab:
-    """An open page, and what it should never have: requests beside the file itself, and errors."""
+    """An open page, the requests that it made beside its own file, and the errors and warnings that it reported."""
 
     page: "Page"
+    url: str = "about:blank"
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def serious_faults(self) -> list[str]:
-        """Ask axe-core what would keep somebody from using the page as it stands now."""
+    def open(self, url: str, fragment: str) -> None:
+        """Load a file, again if the page shows it already."""
+        self.page.goto("about:blank")
+        self.url = url
+        self.page.goto(f"{url}#{fragment}" if fragment else url)
+
+    def accessibility_violations(self) -> list[str]:
+        """Return the serious and critical violations that axe-core finds in the current state of the page."""
         try:
             from axe_playwright_python.sync_playwright import Axe
         except ModuleNotFoundError:
             missing("axe-playwright-python is not installed")
-        found = Axe().run(self.page).response["violations"]
+        violations = Axe().run(self.page).response["violations"]
         return [
-            f"{fault['id']}: {fault['nodes'][0]['html']}"
-            for fault in found
-            if fault["impact"] in {"serious", "critical"}
+            f"{violation['id']}: {violation['nodes'][0]['html']}"
+            for violation in violations
+            if violation["impact"] in {"serious", "critical"}
         ]
 
 
 def missing(reason: str) -> None:
-    """Skip, or fail where a browser was promised by REQUIRE_BROWSER=1."""
+    """Skip the test, or fail it if REQUIRE_BROWSER=1 demands a browser."""
     if os.environ.get("REQUIRE_BROWSER") == "1":
         pytest.fail(f"REQUIRE_BROWSER=1, but {reason}", pytrace=False)
     pytest.skip(reason)
@@ -49,7 +56,7 @@ def missing(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    """Start one Chromium for all tests: that of the system, or else Playwright's own."""
+    """Start one Chromium for all tests: the system's, or else Playwright's own."""
     try:
         from playwright.sync_api import Error, sync_playwright
     except ModuleNotFoundError:
@@ -66,27 +73,43 @@ def browser() -> Iterator["Browser"]:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def tabs(browser: "Browser") -> dict[str, list[Tab]]:
+    """Open pages by the options of their context, which later tests use again: opening one takes most of a visit."""
+    return {}
+
+
 @pytest.fixture
-def visit(browser: "Browser") -> Iterator[Visit]:
-    """Open local files with the network off; after the test, none may have asked for anything or have failed."""
-    tabs = []
+def visit(browser: "Browser", tabs: dict[str, list[Tab]]) -> Iterator[Visit]:
+    """Open local files without a network; after the test, no page may have made a request or reported an error."""
+    used: list[Tab] = []
 
     def open_file(file: Path, fragment: str = "", **options: Any) -> Tab:
         """Open `file#fragment`; options are those of a browser context: viewport, color_scheme, ..."""
-        context = browser.new_context(**options)
-        context.set_offline(True)
-        tab = Tab(context.new_page())
-        tabs.append(tab)
-        own = file.resolve().as_uri()
-        tab.page.on("request", lambda r: r.url.startswith((own, "blob:", "data:")) or tab.requests.append(r.url))
-        tab.page.on("websocket", lambda socket: tab.requests.append(socket.url))
-        tab.page.on("pageerror", lambda error: tab.errors.append(str(error)))
-        tab.page.on("console", lambda m: m.type in {"error", "warning"} and tab.errors.append(m.text))
-        tab.page.goto(f"{own}#{fragment}" if fragment else own)
+        known = tabs.setdefault(repr(options), [])
+        tab = next((tab for tab in known if tab not in used), None)
+        if tab is None:
+            tab = new_tab(browser, options)
+            known.append(tab)
+        used.append(tab)
+        tab.requests.clear()
+        tab.errors.clear()
+        tab.open(file.resolve().as_uri(), fragment)
         return tab
 
     yield open_file
-    for tab in tabs:
-        tab.page.context.close()
-    assert [tab.requests for tab in tabs if tab.requests] == []
-    assert [tab.errors for tab in tabs if tab.errors] == []
+    for tab in used:
+        assert tab.requests == []
+        assert tab.errors == []
+
+
+def new_tab(browser: "Browser", options: dict[str, Any]) -> Tab:
+    """Open an empty page in a context of its own, offline, and record its requests, errors and warnings."""
+    context = browser.new_context(**options)
+    context.set_offline(True)
+    tab = Tab(context.new_page())
+    tab.page.on("request", lambda r: r.url.startswith((tab.url, "blob:", "data:")) or tab.requests.append(r.url))
+    tab.page.on("websocket", lambda socket: tab.requests.append(socket.url))
+    tab.page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.page.on("console", lambda m: m.type in {"error", "warning"} and tab.errors.append(m.text))
+    return tab

@@ -1,26 +1,34 @@
-"""Attention as files: arrays to compute with, data to read, pictures to print, pages to explore."""
+"""Attention as files: NPZ arrays, JSON, pictures, and pages for the browser."""
 
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from errors import UserError
-from maps.align import Reading, align, pharaoh
-from maps.page import page
-from maps.picture import picture
-from maps.sentence import KINDS, SentenceMaps, head_statistics, word_spans
+from visualization.align import Reading, align, pharaoh
+from visualization.page import page
+from visualization.picture import picture
+from visualization.sentence import KINDS, SentenceMaps, head_statistics, maps_of, word_spans
+
+if TYPE_CHECKING:
+    from translation.translator import Sentence, Translator
 
 FORMATS = ("npz", "json", "png", "svg", "html")
-PAGE, PAGE_WEIGHTS = 100, 20_000_000  # most sentences and weights on a page, all of which a browser holds
+PICTURE_FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
+# A page ends at so many sentences or weights, all of which the browser keeps in memory.
+MAX_PAGE_SENTENCES = 100
+MAX_PAGE_WEIGHTS = 20_000_000
+
+NamedMaps = tuple[str, SentenceMaps]
 
 
 def export(
-    sentences: Iterable[tuple[str, SentenceMaps]],
+    sentences: Iterable[NamedMaps],
     folder: Path,
     reading: Reading,
     formats: Sequence[str] = FORMATS,
@@ -28,63 +36,93 @@ def export(
     heads: Sequence[int] | None = None,
     start: str = "",
 ) -> list[Path]:
-    """Write the attention of sentences as files: NAME.npz, NAME.json, NAME.KIND.png, NAME.KIND.svg, NAME.html.
+    """Write the attention of sentences to files: NAME.npz, NAME.json, NAME.KIND.png, NAME.KIND.svg, NAME.html.
 
-    A page holds the sentence that it is named after and up to 99 that follow, fewer where they are long. Sentences may
-    come from a generator: no more than a page of them is kept in memory.
+    A page holds the sentence that it is named after and up to 99 that follow, fewer if they are long. Sentences may
+    come from a generator: no more than those of one page are in memory.
 
     Args:
         sentences: names and maps.
-        folder: made if it is missing.
+        folder: created if it is missing.
         reading: of the alignment in NAME.json.
         formats: some of `FORMATS`.
-        layers, heads: those in the pictures, from 0; all if None. Attention without such a layer has no picture.
-        start: what the page shows first, see `page`.
+        layers, heads: of the pictures, indices from 0; all if None. A kind of attention that has none of the layers
+            gets no picture.
+        start: what the pages show first, see `visualization.page.page`.
 
     Returns:
         The files written.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder or a file cannot be written.
     """
     written = []
-
-    def write(name: str, content: bytes | str) -> None:
-        written.append(write_whole(folder / name, content))
-
     make_folder(folder, "--output")
-    for chunk in pages(sentences):
+    for chunk in page_chunks(sentences):
         for name, maps in chunk:
-            if "npz" in formats:
-                write(f"{name}.npz", arrays(maps))
-            if "json" in formats:
-                write(f"{name}.json", json.dumps(record(maps, reading), indent=1) + "\n")
-            for form, kind in product([form for form in FORMATS if form in ("png", "svg") and form in formats], KINDS):
-                depth = len(maps.weights(kind))
-                shown = range(depth) if layers is None else [layer for layer in layers if layer < depth]
-                if shown:  # encoder and decoder may differ in depth
-                    write(f"{name}.{kind}.{form}", picture(maps, kind, shown, heads, form))  # type: ignore[arg-type]
+            for suffix, content in sentence_files(maps, reading, formats, layers, heads):
+                written.append(write_atomically(folder / f"{name}.{suffix}", content))
         if "html" in formats:
-            write(f"{chunk[0][0]}.html", page([maps for _, maps in chunk], start))
+            content = page([maps for _, maps in chunk], start)
+            written.append(write_atomically(folder / f"{chunk[0][0]}.html", content))
     return written
 
 
-def pages(sentences: Iterable[tuple[str, SentenceMaps]]) -> Iterator[list[tuple[str, SentenceMaps]]]:
-    """Yield named sentences as lists, as many at once as a page holds."""
-    chunk: list[tuple[str, SentenceMaps]] = []
+def sentence_files(
+    maps: SentenceMaps,
+    reading: Reading,
+    formats: Sequence[str],
+    layers: Sequence[int] | None,
+    heads: Sequence[int] | None,
+) -> Iterator[tuple[str, bytes | str]]:
+    """Yield suffix and content of the files of one sentence; arguments as in `export`."""
+    if "npz" in formats:
+        yield "npz", to_npz(maps)
+    if "json" in formats:
+        yield "json", json.dumps(to_json(maps, reading), indent=1) + "\n"
+    picture_formats = [form for form in PICTURE_FORMATS if form in formats]
+    for form, kind in product(picture_formats, KINDS):
+        n_layers = len(maps.weights(kind))  # encoder and decoder may differ in depth
+        existing = range(n_layers) if layers is None else [layer for layer in layers if layer < n_layers]
+        if existing:
+            yield f"{kind}.{form}", picture(maps, kind, existing, heads, form)
+
+
+def page_chunks(sentences: Iterable[NamedMaps]) -> Iterator[list[NamedMaps]]:
+    """Yield sentences in lists, each of which fits on a page."""
+    chunk: list[NamedMaps] = []
     n_weights = 0
     for name, maps in sentences:
         chunk.append((name, maps))
         n_weights += sum(maps.weights(kind).size for kind in KINDS)
-        if len(chunk) == PAGE or n_weights >= PAGE_WEIGHTS:
+        if len(chunk) == MAX_PAGE_SENTENCES or n_weights >= MAX_PAGE_WEIGHTS:
             yield chunk
             chunk, n_weights = [], 0
     if chunk:
         yield chunk
 
 
-def arrays(maps: SentenceMaps) -> bytes:
-    """Return an NPZ file: the weights and ids of `SentenceMaps`, and `meta`, a JSON text with tokens and texts."""
+def named_maps(
+    translator: "Translator", sentences: Sequence["Sentence"], first_line: int = 1, n_best: int = 1
+) -> Iterator[NamedMaps]:
+    """Yield the maps of translations, named LINE.SENTENCE, or LINE.SENTENCE.RANK if `n_best` is more than 1.
+
+    Args:
+        translator: that has translated them.
+        sentences: what `Translator.search` returned.
+        first_line: number of the first line that was searched.
+        n_best: translations of each sentence, best first.
+    """
+    line, place = -1, 0
+    for sentence in sentences:
+        line, place = sentence.line, place + 1 if sentence.line == line else 1
+        for rank, hypothesis in enumerate(sentence.hypotheses[:n_best], 1):
+            name = f"{first_line + line}.{place}"
+            yield name if n_best == 1 else f"{name}.{rank}", maps_of(translator, sentence.ids, hypothesis.tokens)
+
+
+def to_npz(maps: SentenceMaps) -> bytes:
+    """Return an NPZ file with the weights and ids of `SentenceMaps`, and `meta`, a JSON text of tokens and texts."""
     out = io.BytesIO()
     np.savez(
         out,
@@ -101,20 +139,24 @@ def arrays(maps: SentenceMaps) -> bytes:
 
 
 def labels(maps: SentenceMaps) -> dict[str, Any]:
-    """Return what names the rows and columns."""
-    tokens = {name: getattr(maps, f"{name}_tokens") for name in ("source", "decoder_input", "decoder_output")}
+    """Return texts, tokens and words, which name the rows and columns."""
+    sides = {
+        "source": maps.source_tokens,
+        "decoder_input": maps.decoder_input_tokens,
+        "decoder_output": maps.decoder_output_tokens,
+    }
     return {
         "source": maps.source,
         "translation": maps.translation,
         "axes": "layer, head, query, key; row t of decoder_self and cross reads decoder_input_tokens[t] "
         "and predicts decoder_output_tokens[t]",
-        **{f"{name}_tokens": pieces for name, pieces in tokens.items()},
-        **{f"{name}_words": word_spans(pieces) for name, pieces in tokens.items()},
+        **{f"{side}_tokens": tokens for side, tokens in sides.items()},
+        **{f"{side}_words": word_spans(tokens) for side, tokens in sides.items()},
     }
 
 
-def record(maps: SentenceMaps, reading: Reading) -> dict[str, Any]:
-    """Return everything about a sentence as JSON can say it; weights are rounded to seven digits."""
+def to_json(maps: SentenceMaps, reading: Reading) -> dict[str, Any]:
+    """Return everything about a sentence as a JSON value; weights are rounded to seven decimals."""
     return {
         **labels(maps),
         "source_ids": maps.source_ids,
@@ -135,15 +177,23 @@ def record(maps: SentenceMaps, reading: Reading) -> dict[str, Any]:
 
 
 def make_folder(folder: Path, flag: str) -> None:
-    """Make the folder that a flag names, or say why it cannot be one."""
+    """Create the folder that a flag names.
+
+    Raises:
+        UserError: the folder cannot be created.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be a folder: {error.strerror}") from error
 
 
-def write_whole(path: Path, content: bytes | str) -> Path:
-    """Write a file beside its place and rename it, so that no half of it is ever seen."""
+def write_atomically(path: Path, content: bytes | str) -> Path:
+    """Write a file under a temporary name and rename it, so that no reader sees a part of it; return its path.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     part = path.with_name(f"{path.name}.part")
     try:
         part.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,37 +1,41 @@
-"""All attention of one translation, taken in one pass over the finished sentence."""
+"""All attention weights of one translation, recorded in one forward pass over the finished sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from constants import BOS, EOS
+from data.tokenizer import Tokenizer
 from model import Transformer, attention_maps
-from model.transformer import BOS
+
+if TYPE_CHECKING:
+    from translation.translator import Translator
 
 Kind = Literal["encoder_self", "decoder_self", "cross"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-Span = tuple[int, int]  # first piece and the one after the last
+Span = tuple[int, int]  # first token of a word and the one after its last
 
 
 @dataclass(frozen=True)
 class SentenceMaps:
-    """One translation and every attention weight that made it.
+    """A translation and every attention weight of the forward pass over it.
 
     Row t of `decoder_self` and `cross` belongs to the step that reads `decoder_input_ids[t]` and predicts
     `decoder_output_ids[t]`.
 
     source, translation: the texts.
-    source_ids: pieces of the source, end mark last (S).
-    decoder_input_ids: begin mark, then the translation (T).
-    decoder_output_ids: the translation, then the end mark (T).
+    source_ids: token ids of the source, EOS last (S,).
+    decoder_input_ids: BOS, then the translation (T,).
+    decoder_output_ids: the translation, then EOS (T,).
     source_tokens, decoder_input_tokens, decoder_output_tokens: the same as text, `▁` before a word.
-    log_probs: natural logarithm of the probability of each output piece (T,), float32.
+    log_probs: natural logarithm of the probability of each output token (T,), float32.
     encoder_self: weights (L, H, S, S), float32: layer, head, query, key.
-    decoder_self: weights (L, H, T, T); L is the decoder's depth here.
+    decoder_self: weights (L, H, T, T).
     cross: weights (L, H, T, S).
     """
 
@@ -53,84 +57,82 @@ class SentenceMaps:
         return getattr(self, kind)
 
     def query_tokens(self, kind: Kind) -> list[str]:
-        """Name the rows: decoder rows by the piece that they predict."""
+        """Return the names of the rows: decoder rows have the name of the token that they predict."""
         return self.source_tokens if kind == "encoder_self" else self.decoder_output_tokens
 
     def key_tokens(self, kind: Kind) -> list[str]:
-        """Name the columns: decoder columns by the piece that was read there."""
+        """Return the names of the columns: decoder columns have the name of the token that was read there."""
         return self.decoder_input_tokens if kind == "decoder_self" else self.source_tokens
 
     @property
     def log_prob(self) -> float:
-        """Natural logarithm of the probability of the whole translation, end mark included."""
+        """Natural logarithm of the probability of the whole translation, EOS included."""
         return float(self.log_probs.sum())
 
 
 @torch.no_grad()
 def forced_pass(
-    model: Transformer, src_ids: Sequence[int], tgt_ids: Sequence[int]
+    model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int]
 ) -> tuple[Tensor, dict[str, Tensor], list[int]]:
-    """Let the model read a source and a finished translation at once, while every attention is recorded.
+    """Return logits and attention weights of one teacher-forced pass over a source and a finished translation.
 
-    Teacher-forced, without padding, in eval mode and float32; the model's mode is left as it was.
+    The pass runs without padding, in eval mode and float32; the mode of the model is restored afterwards.
 
     Args:
         model: the network.
-        src_ids: the source, end mark last (S).
-        tgt_ids: the translation without begin mark, end mark last (T).
+        source_ids: the source, EOS last (S,).
+        target_ids: the translation without BOS, EOS last (T,).
 
     Returns:
-        Logits (1, T, V), weights by module path (1, H, queries, keys), and what the decoder read (T).
+        Logits (1, T, V), weights by module path (1, H, queries, keys), and the decoder's input ids (T,).
     """
-    device = next(model.parameters()).device
-    read = [BOS, *tgt_ids[:-1]]
+    device = model.embedding.weight.device
+    decoder_input = [BOS, *target_ids[:-1]]
     training = model.training
     model.eval()
     try:
         with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
-            logits = model(torch.tensor([list(src_ids)], device=device), torch.tensor([read], device=device))
+            src = torch.tensor([list(source_ids)], device=device)  # (1, S)
+            tgt = torch.tensor([decoder_input], device=device)  # (1, T)
+            logits = model(src, tgt)  # (1, T, V)
     finally:
         model.train(training)
-    return logits, maps, read
+    return logits, maps, decoder_input
 
 
 def take_maps(
-    model: Transformer,
-    src_ids: Sequence[int],
-    tgt_ids: Sequence[int],
-    pieces: Callable[[Sequence[int]], list[str]],
-    source: str,
-    translation: str,
+    model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int], tokenizer: Tokenizer
 ) -> SentenceMaps:
-    """Look at every attention while the model reads a source and a finished translation of it.
+    """Return every attention weight of a source and a finished translation of it, from one `forced_pass`.
 
-    One `forced_pass` over the finished translation: it holds for greedy, beam and given translations alike, and its
-    log-probability is the search's own.
+    The same pass serves greedy, beam and given translations; its log-probability equals that of the search.
 
     Args:
-        model: the network; its mode and its weights are left as they were.
-        src_ids: the source, end mark last.
-        tgt_ids: the translation without begin mark, end mark last.
-        pieces: ids -> pieces, such as `Tokenizer.pieces`.
-        source, translation: the texts, kept beside the weights.
+        model: the network; its mode and its weights are not changed.
+        source_ids: the source, EOS last.
+        target_ids: the translation without BOS. EOS is appended if it is missing, as in a hypothesis that the length
+            limit has cut.
+        tokenizer: names the tokens and decodes the texts.
     """
-    logits, maps, read = forced_pass(model, src_ids, tgt_ids)
-    predicted = torch.tensor(list(tgt_ids), device=logits.device)
-    log_probs = logits[0].float().log_softmax(dim=-1).gather(1, predicted[:, None]).squeeze(1)  # (T,)
+    target_ids = [*target_ids] if target_ids and target_ids[-1] == EOS else [*target_ids, EOS]
+    logits, maps, decoder_input = forced_pass(model, source_ids, target_ids)
+    predicted = torch.tensor(target_ids, device=logits.device).unsqueeze(1)  # (T, 1)
+    log_probs = logits[0].float().log_softmax(dim=-1).gather(1, predicted).squeeze(1)  # (T,)
 
     def stack(side: str, name: str) -> np.ndarray:
         layers = [maps[f"{side}.{i}.{name}"][0].float() for i in range(len(getattr(model, side)))]
         return torch.stack(layers).cpu().numpy()  # (L, H, queries, keys)
 
+    source, translation = tokenizer.decode([source_ids, target_ids])
     return SentenceMaps(
         source=source,
         translation=translation,
-        source_ids=list(src_ids),
-        decoder_input_ids=read,
-        decoder_output_ids=list(tgt_ids),
-        source_tokens=pieces(src_ids),
-        decoder_input_tokens=pieces(read),
-        decoder_output_tokens=pieces(tgt_ids),
+        source_ids=list(source_ids),
+        decoder_input_ids=decoder_input,
+        decoder_output_ids=target_ids,
+        source_tokens=tokenizer.tokens(source_ids),
+        decoder_input_tokens=tokenizer.tokens(decoder_input),
+        decoder_output_tokens=tokenizer.tokens(target_ids),
         log_probs=log_probs.cpu().numpy(),
         encoder_self=stack("encoder", "self_attention"),
         decoder_self=stack("decoder", "self_attention"),
@@ -138,8 +140,19 @@ def take_maps(
     )
 
 
+def maps_of(translator: "Translator", source_ids: Sequence[int], target_ids: Sequence[int]) -> SentenceMaps:
+    """Return all attention weights of a sentence and its translation, both as ids, as `Translator.search` has them."""
+    return take_maps(translator.model, source_ids, target_ids, translator.tokenizer)
+
+
+def maps_of_pair(translator: "Translator", source: str, target: str) -> SentenceMaps:
+    """Return all attention weights of a sentence and a given translation, both as texts."""
+    source_ids, target_ids = translator.tokenizer.encode([source, target])
+    return maps_of(translator, source_ids, target_ids)
+
+
 def word_spans(tokens: Sequence[str]) -> list[Span]:
-    """Group pieces to words: a piece that begins with `▁` starts one, and each special token is one by itself."""
+    """Return the words as spans of tokens: `▁` starts a word, and each special token is a word of its own."""
     special = {"<pad>", "<s>", "</s>", "<unk>"}
     starts = [
         i
@@ -150,40 +163,39 @@ def word_spans(tokens: Sequence[str]) -> list[Span]:
 
 
 def merge(weights: np.ndarray, queries: Sequence[Span], keys: Sequence[Span]) -> np.ndarray:
-    """Merge pieces into words: keys add up, queries are averaged, so that each row still sums to 1.
+    """Return weights of words: summed over the tokens of a key, averaged over those of a query; rows still sum to 1.
 
     Args:
-        weights: (..., queries, keys).
-        queries, keys: spans of pieces.
+        weights: (..., queries, keys), of tokens.
+        queries, keys: spans of tokens.
     """
     columns = np.stack([weights[..., start:stop].sum(-1) for start, stop in keys], axis=-1)
     return np.stack([columns[..., start:stop, :].mean(-2) for start, stop in queries], axis=-2)
 
 
 def head_statistics(weights: np.ndarray, kind: Kind) -> dict[str, np.ndarray]:
-    """Describe each head by three numbers, each a mean over its queries.
+    """Return three numbers that describe each head, each a mean over its queries.
 
     Args:
         weights: (L, H, queries, keys).
-        kind: which attention it is.
+        kind: of attention.
 
     Returns:
-        entropy: that of a row over log2 of the number of visible keys, (L, H): 1 looks everywhere, 0 at one key. Rows
-            with a single visible key have no choice and are left out.
+        entropy: entropy of a row divided by its maximum, log2 of the number of visible keys (L, H): 1 for equal
+            weights, 0 for all weight on one key. Rows with a single visible key are left out.
         maximum: the largest weight of a row (L, H).
-        distance: mean |query - key| in pieces, weighted by attention (L, H); for cross-attention both positions are
-            taken as they stand.
+        distance: mean |query - key| in tokens, weighted by attention (L, H).
     """
     n_queries, n_keys = weights.shape[-2:]
-    # Keys that each query may attend to (queries,): the past and itself in the decoder, else all.
+    # Keys that each query may attend to (queries,): its own position and those before it in the decoder, else all.
     visible = np.arange(1, n_queries + 1) if kind == "decoder_self" else np.full(n_queries, n_keys)
     bits = -(weights * np.log2(np.maximum(weights, 1e-30))).sum(-1)  # (L, H, queries)
-    choice = visible > 1
-    share = bits[..., choice] / np.log2(visible[choice])
-    entropy = share.mean(-1) if choice.any() else np.zeros(weights.shape[:2])
-    far = np.abs(np.arange(n_queries)[:, None] - np.arange(n_keys)[None, :])
+    has_choice = visible > 1  # (queries,)
+    relative = bits[..., has_choice] / np.log2(visible[has_choice])
+    entropy = relative.mean(-1) if has_choice.any() else np.zeros(weights.shape[:2])
+    distance = np.abs(np.arange(n_queries)[:, None] - np.arange(n_keys)[None, :])  # (queries, keys)
     return {
         "entropy": entropy,
         "maximum": weights.max(-1).mean(-1),
-        "distance": (weights * far).sum(-1).mean(-1),
+        "distance": (weights * distance).sum(-1).mean(-1),
     }

@@ -1,4 +1,4 @@
-"""Fill a page template: one file, nothing to load, nothing that could run but what we wrote."""
+"""Pages as single files: HTML of `web/` with its styles, scripts and data inlined."""
 
 import base64
 import hashlib
@@ -7,33 +7,53 @@ import re
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent
+WEB = Path(__file__).parent / "web"
+STYLESHEET = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
+SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
 
 
 def fill(template: str, data: Any) -> str:
-    """Put data into `maps/TEMPLATE` as JSON and lock the page by a content security policy.
+    """Return a page with its files and data inlined, locked by a content security policy.
 
-    The template holds `__DATA__` in a `<script type="application/json">`, which no browser runs, and `__POLICY__` in
-    its policy. Only the template's own scripts and styles are let in, by their hashes, and no network at all.
+    The policy allows the page's own styles and scripts, by their hashes, and nothing else: the page cannot load
+    anything, and text in the data cannot run as a script.
 
     Args:
-        template: file name of the template.
-        data: anything that JSON can say.
+        template: file name in `web/`. It names its stylesheets and scripts as an ordinary page does, and holds
+            `__POLICY__` where the policy and `__DATA__` where the data belong.
+        data: a value that JSON can represent; the scripts read it as `DATA`.
     """
-    page = (FOLDER / template).read_text(encoding="utf-8")
-    # A token may spell the end of a script or the start of a comment; none of these characters reaches the parser.
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII, so no U+2028 either
+    page = (WEB / template).read_text(encoding="utf-8")
+    style_hashes: list[str] = []
+    script_hashes: list[str] = []
+
+    def inline(tag: str, name: str, hashes: list[str]) -> str:
+        content = (WEB / name).read_text(encoding="utf-8")
+        hashes.append(content_hash(content))
+        return f"<{tag}>{content}</{tag}>"
+
+    page = STYLESHEET.sub(lambda found: inline("style", found[1], style_hashes), page)
+    page = SCRIPT.sub(lambda found: inline("script", found[1], script_hashes), page)
+    policy = (
+        f"default-src 'none'; script-src {' '.join(script_hashes)}; style-src {' '.join(style_hashes)}; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    return page.replace("__POLICY__", policy).replace("__DATA__", json_in_html(data))
+
+
+def content_hash(content: str) -> str:
+    """Return the hash of an inline script or style as a content security policy writes it."""
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def json_in_html(data: Any) -> str:
+    """Return JSON that is safe inside a `<script type="application/json">`.
+
+    `<`, `>` and `&` are escaped, so that no token can end the script or begin a comment. All other characters are
+    ASCII.
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    allowed = {
-        tag: " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'"
-            for body in re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
-        )
-        for tag in ("script", "style")
-    }
-    policy = (
-        f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return page.replace("__POLICY__", policy).replace("__DATA__", text)
+    return text

@@ -9,15 +9,20 @@ import re
 import xml.etree.ElementTree as ElementTree
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from made_up import made_up
 
-from maps.page import page
-from maps.sentence import KINDS, merge, word_spans
+from visualization.page import page
+from visualization.sentence import KINDS, merge, word_spans
+
+if TYPE_CHECKING:
+    from browser import Tab, Visit
 
 pytest_plugins = ["browser"]
+slow = pytest.mark.slow  # needs a browser
 
 HOSTILE = [
     "</script>",
@@ -36,15 +41,15 @@ WIDE = {"viewport": {"width": 1440, "height": 900}}
 FRENCH, ENGLISH = ["▁La", "▁chat", "te", "▁dort", "."], ["▁The", "▁ca", "t", "▁is", "▁sleep", "ing", "."]
 sentence = partial(made_up, n_layers=(2, 3), n_heads=4)
 PLAIN = sentence(FRENCH, ENGLISH)
-SHORT = sentence([], [], seed=1)  # nothing but the end mark
-WRITTEN = [PLAIN, sentence(HOSTILE, HOSTILE[::-1], seed=2), SHORT]
+SHORT = sentence([], [], seed=1)  # EOS only
+SENTENCES = [PLAIN, sentence(HOSTILE, HOSTILE[::-1], seed=2), SHORT]
 LONG = sentence([f"▁mot{i}" for i in range(199)], [f"▁word{i}" for i in range(199)], seed=3)
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("page") / "small.html"
-    file.write_text(page(WRITTEN), encoding="utf-8")
+    file.write_text(page(SENTENCES), encoding="utf-8")
     return file
 
 
@@ -55,49 +60,50 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def shown(tab):
-    """The browser's page, once everything asked for is on it."""
+def shown(tab: "Tab") -> Any:
+    """Return the browser's page once it has drawn its maps."""
     tab.page.locator("main[aria-busy=false]").wait_for(state="attached")
     return tab.page
 
 
-def press(view, *keys: str) -> None:
+def press(view: Any, *keys: str) -> None:
+    """Press keys one after the other, each after the page has handled the one before."""
     for key in keys:
         view.keyboard.press(key)
-        view.evaluate("() => keysDone")
+        view.evaluate("() => keysHandled")
 
 
-def go(view, fragment: str) -> None:
-    """Show something else on an open page, as its address would."""
+def go(view: Any, fragment: str) -> None:
+    """Show what a fragment describes on an open page."""
     view.evaluate("(fragment) => restore(fragment)", fragment)
 
 
-def readout(view) -> str:
+def readout(view: Any) -> str:
     return view.text_content("#readout")
 
 
-def download(view, button: str) -> bytes:
+def download(view: Any, button: str) -> bytes:
     with view.expect_download() as saved:
         view.click(button)
     return Path(saved.value.path()).read_bytes()
 
 
-def written(text: str) -> dict:
-    """The data that a page carries."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+def embedded_data(html: str) -> dict[str, Any]:
+    """Return the data inside a page."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
 
 
 # --- the file
 
 
-def test_a_usual_sentence_takes_half_a_megabyte_at_most() -> None:
-    usual = sentence([f"▁m{i}" for i in range(29)], [f"▁w{i}" for i in range(29)], n_layers=(6, 6), n_heads=8)
-    assert len(page([usual]).encode()) <= 500_000
+def test_a_page_of_30_tokens_and_6_layers_of_8_heads_has_at_most_half_a_megabyte() -> None:
+    maps = sentence([f"▁m{i}" for i in range(29)], [f"▁w{i}" for i in range(29)], n_layers=(6, 6), n_heads=8)
+    assert len(page([maps]).encode()) <= 500_000
 
 
-def test_large_pages_are_compressed_and_small_ones_are_not() -> None:
-    assert not written(page([PLAIN]))["compressed"]
-    data = written(page([LONG]))
+def test_large_pages_are_compressed_and_small_pages_are_not() -> None:
+    assert not embedded_data(page([PLAIN]))["compressed"]
+    data = embedded_data(page([LONG]))
     raw = gzip.decompress(base64.b64decode(data["sentences"][0]["maps"]["cross"]["weights"]))
     assert data["compressed"] and np.frombuffer(raw, "<u2").size == LONG.cross.size
 
@@ -110,11 +116,12 @@ def test_the_same_sentences_give_the_same_page() -> None:
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
-def test_decoded_weights_are_those_of_the_arrays(visit, request: pytest.FixtureRequest, name: str) -> None:
+@slow
+def test_decoded_weights_equal_the_arrays(visit: "Visit", request: pytest.FixtureRequest, name: str) -> None:
     view = shown(visit(request.getfixturevalue(name)))
-    for s, maps in enumerate(WRITTEN if name == "small" else [LONG]):
+    for s, maps in enumerate(SENTENCES if name == "small" else [LONG]):
         for kind in KINDS:
-            # As base64 of float32: a list of two million numbers would take the browser's wire a minute.
+            # Base64 of float32: a list of two million numbers takes a minute to leave the browser.
             text = view.evaluate(
                 """async ([s, kind]) => {
                   const raw = new Uint8Array((await weightsOf(s, kind)).buffer);
@@ -126,10 +133,11 @@ def test_decoded_weights_are_those_of_the_arrays(visit, request: pytest.FixtureR
             )
             decoded = np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)
             error = np.abs(decoded - maps.weights(kind).ravel()).max()
-            assert error <= 1 / 131070 + 1e-7, (s, kind)  # the float32 in which the browser keeps them
+            assert error <= 1 / 131070 + 1e-7, (s, kind)  # plus the rounding of float32
 
 
-def test_known_cells_show_known_values(visit, small: Path) -> None:
+@slow
+def test_the_readout_shows_the_weight_of_the_cell(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=2&h=1&q=3&c=1"))
     assert f"weight {PLAIN.cross[2, 1, 3, 1]:.3f}" in readout(view)
     assert "reads ▁t" not in readout(view) and "reads t, predicts ▁is" in readout(view)
@@ -138,19 +146,22 @@ def test_known_cells_show_known_values(visit, small: Path) -> None:
     assert "reads <s>, predicts ▁The" in readout(view)
 
 
-def test_the_mean_of_heads_is_their_mean(visit, small: Path) -> None:
+@slow
+def test_the_mean_of_heads_is_their_mean(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=encoder_self&l=1&h=mean&q=2&c=4"))
     assert f"weight {PLAIN.encoder_self[1, :, 2, 4].mean():.3f}" in readout(view)
 
 
-def test_words_add_keys_and_average_queries(visit, small: Path) -> None:
+@slow
+def test_words_add_keys_and_average_queries(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=0&h=0&w=1&q=1&c=1"))
     words = merge(PLAIN.cross, word_spans(PLAIN.decoder_output_tokens), word_spans(PLAIN.source_tokens))
     assert "predicts cat" in readout(view) and "chatte" in readout(view)
     assert f"weight {words[0, 0, 1, 1]:.3f}" in readout(view)
 
 
-def test_going_to_words_and_back_keeps_the_place(visit, small: Path) -> None:
+@slow
+def test_switching_to_words_and_back_keeps_the_cursor_at_the_same_token(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=0&h=0&q=5&c=3&p=5"))
     press(view, "w")
     assert "predicts sleeping." in readout(view) and "dort" in readout(view)
@@ -158,16 +169,18 @@ def test_going_to_words_and_back_keeps_the_place(visit, small: Path) -> None:
     assert "predicts ▁sleep" in readout(view)
 
 
-def test_hidden_tokens_leave_the_others_as_they_were(visit, small: Path) -> None:
+@slow
+def test_hiding_special_tokens_does_not_change_the_other_weights(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=0&h=0&q=3&c=1&x=1&p=3"))
     row = PLAIN.cross[0, 0, 3]
     assert f"weight {row[1]:.3f}" in readout(view)
-    assert f"{row[-1]:.3f}" in view.text_content(".facts")  # the mass on </s>
+    assert f"{row[-1]:.3f}" in view.text_content(".facts")  # the weight on </s>
     labels = view.locator(".columns .label").all_text_contents()
     assert labels == FRENCH
 
 
-def test_masked_cells_are_no_zeros(visit, small: Path) -> None:
+@slow
+def test_masked_cells_are_transparent_and_have_no_weight(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=decoder_self&l=0&h=0&q=1&c=4"))
     assert "masked" in readout(view) and "weight" not in readout(view)
     alphas = view.evaluate(
@@ -182,7 +195,8 @@ def test_masked_cells_are_no_zeros(visit, small: Path) -> None:
     assert rows[1][2:] == [f"{PLAIN.decoder_self[0, 0, 0, 0]:.6f}", *[""] * len(ENGLISH)]
 
 
-def test_darker_cells_are_larger_weights(visit, small: Path) -> None:
+@slow
+def test_larger_weights_have_darker_colours(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=1&h=2"))
     ramp = view.evaluate("() => colours.palette.map(([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b)")
     assert all(low >= high for low, high in zip(ramp, ramp[1:], strict=False)) and ramp[0] > 2 * ramp[-1]
@@ -191,29 +205,33 @@ def test_darker_cells_are_larger_weights(visit, small: Path) -> None:
 # --- hostile text
 
 
-def test_hostile_tokens_appear_literally(visit, small: Path) -> None:
+@slow
+def test_hostile_tokens_appear_literally(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=1&k=cross"))
-    expected = [token.replace("\ud800", "\ufffd") for token in HOSTILE]  # on the way out; it is whole in the page
+    # Playwright replaces lone surrogates in what it returns.
+    expected = [token.replace("\ud800", "\ufffd") for token in HOSTILE]
     for labels, tokens in ((".columns .label", [*expected, "</s>"]), (".rows .reads", ["<s>", *expected[::-1]])):
         assert [text.replace("\ud800", "\ufffd") for text in view.locator(labels).all_text_contents()] == tokens
     assert view.locator("img").count() == 0
-    assert view.locator("script").count() == 2
+    assert view.locator("script").count() == 4  # the data and the page's three scripts
     assert all(token in view.text_content("#source") for token in HOSTILE[:7])
 
 
-def test_a_downloaded_svg_is_xml_whatever_the_tokens_say(visit, small: Path) -> None:
+@slow
+def test_a_downloaded_svg_is_valid_xml_for_hostile_tokens(visit: "Visit", small: Path) -> None:
     view = shown(visit(small))
-    for look in ["s=1&k=cross", "s=1&k=decoder_self&w=1", "s=1&k=encoder_self&v=lines"]:
-        go(view, look)
+    for fragment in ["s=1&k=cross", "s=1&k=decoder_self&w=1", "s=1&k=encoder_self&v=lines"]:
+        go(view, fragment)
         picture = ElementTree.fromstring(download(view, "#svg"))
         texts = [node.text for node in picture.iter("{http://www.w3.org/2000/svg}text")]
         assert {"query", "key"} <= set(texts)
         assert all(token in "".join(texts) for token in [*HOSTILE[:7], "\ufffd"])
-    go(view, "s=2&x=1")  # nothing is left to draw
+    go(view, "s=2&x=1")  # all tokens are hidden
     ElementTree.fromstring(download(view, "#svg"))
 
 
-def test_control_characters_are_seen_in_a_picture(visit, small: Path) -> None:
+@slow
+def test_control_characters_become_symbols_in_a_picture(visit: "Visit", small: Path) -> None:
     view = shown(visit(small))
     assert view.evaluate(r"""() => printable("a\u0000b\n\u007f\ufffe\ud800c")""") == "a␀b␊␡��c"
 
@@ -221,9 +239,10 @@ def test_control_characters_are_seen_in_a_picture(visit, small: Path) -> None:
 # --- use
 
 
-def test_the_keyboard_does_everything(visit, small: Path) -> None:
+@slow
+def test_every_key_of_the_help_works(visit: "Visit", small: Path) -> None:
     view = shown(visit(small))
-    press(view, "k", "l", "h")  # from cross and the last layer, the mean of heads, round to the first of each
+    press(view, "k", "l", "h")  # cross, the last layer and the mean are the last of their lists
     assert view.text_content("#title-0") == "Encoder self-attention · layer 0 · head 0"
     press(view, "L", "H", "k", "L", "m", "h")
     assert view.text_content("#title-0") == "Decoder self-attention · layer 0 · head 0"
@@ -242,14 +261,15 @@ def test_the_keyboard_does_everything(visit, small: Path) -> None:
     press(view, "o")
     assert "head 2" in view.text_content(".panel.active h2")
     press(view, "c", "s")
-    assert view.text_content("#source") == WRITTEN[1].source
+    assert view.text_content("#source") == SENTENCES[1].source
     press(view, "?")
     assert view.locator("#help").is_visible()
     press(view, "Escape")
     assert not view.locator("#help").is_visible()
 
 
-def test_arrows_move_the_choice_in_tabs_and_in_the_grid_of_heads(visit, small: Path) -> None:
+@slow
+def test_arrow_keys_move_the_selection_in_tabs_and_in_the_grid_of_heads(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=encoder_self&l=0&h=0"))
     view.focus("[role=tab][aria-selected=true]")
     press(view, "ArrowRight")
@@ -260,7 +280,8 @@ def test_arrows_move_the_choice_in_tabs_and_in_the_grid_of_heads(visit, small: P
     assert view.text_content("#title-0") == "Decoder self-attention · layer 1 · head 1"
 
 
-def test_a_click_pins_and_the_second_lets_go(visit, small: Path) -> None:
+@slow
+def test_a_click_pins_a_query_and_a_second_click_unpins_it(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=0&h=0"))
     view.click(".cells", position={"x": 3, "y": 3})
     assert "Query 0, pinned" in view.text_content("#details")
@@ -270,22 +291,25 @@ def test_a_click_pins_and_the_second_lets_go(visit, small: Path) -> None:
     assert "pinned" not in view.text_content("#details")
 
 
-def test_a_click_into_the_other_panel_takes_it_up(visit, small: Path) -> None:
+@slow
+def test_a_click_into_the_other_panel_makes_it_active(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=0&k=cross&l=0&h=0&s2=0&k2=encoder_self&l2=1&h2=1", **WIDE))
     view.click(".panel:nth-child(2) .cells", position={"x": 3, "y": 3})
     assert view.text_content(".panel.active h2") == "Encoder self-attention · layer 1 · head 1"
     assert view.get_attribute("#tab-encoder_self", "aria-selected") == "true"
     assert view.locator(".details").nth(1).locator("h2").text_content() == "Query 0, pinned"
-    assert view.locator(".details").nth(0).locator("h2").text_content() == "No query yet"
+    assert view.locator(".details").nth(0).locator("h2").text_content() == "No query selected"
 
 
-def test_panels_with_the_same_rows_share_the_query(visit, small: Path) -> None:
+@slow
+def test_panels_with_the_same_rows_share_the_query(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=0&k=cross&l=0&h=0&s2=0&k2=cross&l2=1&h2=1", **WIDE))
     press(view, "ArrowDown", "ArrowDown", "Enter")
     assert [node.text_content() for node in view.locator(".details h2").all()] == ["Query 1, pinned"] * 2
 
 
-def test_two_panels_share_one_scale(visit, small: Path) -> None:
+@slow
+def test_two_panels_have_one_colour_scale(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=0&k=cross&l=0&h=0&s2=2&k2=cross&l2=1&h2=1", **WIDE))  # one key has all weight
     assert "1.000 weight" in view.text_content("#legend")
     top = PLAIN.cross[0, 0].max()
@@ -296,10 +320,11 @@ def test_two_panels_share_one_scale(visit, small: Path) -> None:
           return Math.min(...[...data].filter((_, i) => i % 4 === 0));
         }"""
     )
-    assert darkest == view.evaluate("(top) => colour(top, 1)[0]", float(top))
+    assert darkest == view.evaluate("(top) => weightColour(top, 1)[0]", float(top))
 
 
-def test_what_is_shown_survives_a_reload(visit, small: Path) -> None:
+@slow
+def test_a_reload_shows_the_same(visit: "Visit", small: Path) -> None:
     tab = visit(small, "s=1&k=decoder_self&l=1&h=3")
     press(shown(tab), "ArrowDown", "ArrowDown", "Enter", "ArrowRight", "c", "s", "k", "m", "ArrowDown", "v", "w", "x")
     tab.page.wait_for_function("() => !isStale")
@@ -308,8 +333,9 @@ def test_what_is_shown_survives_a_reload(visit, small: Path) -> None:
     assert (tab.page.url, shown(tab).inner_text("main"), readout(tab.page)) == before
 
 
-def test_a_held_key_does_not_wear_the_address_out(visit, small: Path) -> None:
-    view = shown(visit(small))  # browsers drop changes after the first hundred or two in half a minute
+@slow
+def test_a_held_key_changes_the_url_rarely(visit: "Visit", small: Path) -> None:
+    view = shown(visit(small))  # browsers ignore changes after the first hundred or two in 30 seconds
     changes = view.evaluate(
         """() => {
           const replace = history.replaceState.bind(history);
@@ -324,7 +350,8 @@ def test_a_held_key_does_not_wear_the_address_out(visit, small: Path) -> None:
     assert f"&c={view.evaluate('active().c')}" in view.url
 
 
-def test_labels_can_be_pointed_at_and_pinned(visit, small: Path) -> None:
+@slow
+def test_labels_preview_and_pin_their_query(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=0&h=0"))
     view.hover(".rows .label[data-q='3']")
     assert "Query 3 reads t, predicts ▁is" in readout(view)
@@ -334,14 +361,16 @@ def test_labels_can_be_pointed_at_and_pinned(visit, small: Path) -> None:
     assert f"weight {PLAIN.cross[0, 0, 3, 2]:.3f}" in readout(view)
 
 
-def test_a_fragment_that_makes_no_sense_shows_the_default(visit, small: Path) -> None:
+@slow
+def test_invalid_fields_of_a_fragment_become_the_defaults(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=99&k=__proto__&l=-1&h=x&q=1e9&s2=0&l2=%F0"))
     assert view.text_content("#title-0") == "Cross-attention · layer 2 · mean of heads"
 
 
-def test_a_page_opens_where_its_maker_said(visit, tmp_path: Path) -> None:
+@slow
+def test_a_page_without_a_fragment_opens_at_its_start(visit: "Visit", tmp_path: Path) -> None:
     file = tmp_path / "start.html"
-    file.write_text(page(WRITTEN, start="s=0&k=encoder_self&l=1&h=2&q=3&p=3"), encoding="utf-8")
+    file.write_text(page(SENTENCES, start="s=0&k=encoder_self&l=1&h=2&q=3&p=3"), encoding="utf-8")
     view = shown(visit(file))
     assert view.text_content("#title-0") == "Encoder self-attention · layer 1 · head 2"
     press(view, "s", "k")
@@ -349,24 +378,26 @@ def test_a_page_opens_where_its_maker_said(visit, tmp_path: Path) -> None:
     assert "Query 3, pinned" in view.text_content("#details")
 
 
-def test_a_sentence_of_one_token_can_be_looked_at(visit, small: Path) -> None:
+@slow
+def test_a_sentence_of_one_token_is_shown(visit: "Visit", small: Path) -> None:
     view = shown(visit(small))
     for kind in KINDS:
         go(view, f"s=2&k={kind}&q=0&c=0&p=0")
-        assert "weight 1.000" in readout(view) and "no choice" in view.text_content(".facts")
-    press(view, "x", "ArrowDown", "v", "w")  # all of it is hidden now
-    assert "special" in view.inner_text(".body")
+        assert "weight 1.000" in readout(view) and "one unmasked key" in view.text_content(".facts")
+    press(view, "x", "ArrowDown", "v", "w")  # its only token is hidden now
+    assert "special tokens, which are hidden" in view.inner_text(".body")
 
 
 # --- downloads
 
 
-def test_a_csv_holds_the_numbers(visit, small: Path) -> None:
+@slow
+def test_a_csv_contains_the_weights(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "s=1&k=cross&l=1&h=2&x=1"))
     rows = list(csv.reader(io.StringIO(download(view, "#csv").decode(), newline="")))
-    maps = WRITTEN[1]
+    maps = SENTENCES[1]
     expected = [token.replace("\ud800", "\ufffd") for token in HOSTILE]
-    assert rows[0] == ["reads", "predicts", *expected, "hidden mass"]
+    assert rows[0] == ["reads", "predicts", *expected, "hidden weight"]
     assert [row[:2] for row in rows[1:]] == [
         [a, b] for a, b in zip(["<s>", *expected[::-1]], expected[::-1], strict=False)
     ]
@@ -375,7 +406,8 @@ def test_a_csv_holds_the_numbers(visit, small: Path) -> None:
     assert np.allclose(numbers.sum(1), 1, atol=1e-4)
 
 
-def test_a_png_shows_two_panels_beside_each_other(visit, small: Path) -> None:
+@slow
+def test_a_png_shows_two_panels_side_by_side(visit: "Visit", small: Path) -> None:
     view = shown(visit(small, "k=cross&l=1&h=2"))
     one = download(view, "#png")
     press(view, "c")
@@ -384,30 +416,34 @@ def test_a_png_shows_two_panels_beside_each_other(visit, small: Path) -> None:
     assert one[:8] == two[:8] == b"\x89PNG\r\n\x1a\n" and sizes[1] > 1.5 * sizes[0]
 
 
-# --- everybody
+# --- accessibility and small screens
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(visit, small: Path, scheme: str) -> None:
+@slow
+def test_axe_finds_no_serious_violation(visit: "Visit", small: Path, scheme: str) -> None:
     tab = visit(small, color_scheme=scheme, **WIDE)
-    for look in ["k=decoder_self&q=2&c=1&p=3", "s=0&k=cross&v=lines&s2=1&k2=cross&p2=2", "s=1&x=1&w=1&q=1&c=1"]:
-        go(shown(tab), look)
-        assert tab.serious_faults() == []
+    states = ["k=decoder_self&q=2&c=1&p=3", "s=0&k=cross&v=lines&s2=1&k2=cross&p2=2", "s=1&x=1&w=1&q=1&c=1"]
+    for fragment in states:
+        go(shown(tab), fragment)
+        assert tab.accessibility_violations() == []
     press(tab.page, "?")
-    assert tab.serious_faults() == []
+    assert tab.accessibility_violations() == []
 
 
-def test_a_telephone_need_not_scroll_sideways(visit, small: Path, large: Path) -> None:
+@slow
+def test_a_screen_of_360_pixels_does_not_scroll_sideways(visit: "Visit", small: Path, large: Path) -> None:
     for file in (small, large):
         view = shown(visit(file, viewport={"width": 360, "height": 740}))
-        for look in ["k=decoder_self&p=3&q=2&c=1", "k=cross&v=lines&p=3", "s=1&k=cross&s2=0&k2=cross"]:
-            go(view, look)
+        for fragment in ["k=decoder_self&p=3&q=2&c=1", "k=cross&v=lines&p=3", "s=1&k=cross&s2=0&k2=cross"]:
+            go(view, fragment)
             assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
-            box = view.locator(".cells, .strands").first.bounding_box()
+            box = view.locator(".cells, .connections").first.bounding_box()
             assert 0 < box["x"] < 300 and box["width"] > 60
 
 
-def test_the_last_of_200_tokens_is_reached(visit, large: Path) -> None:
+@slow
+def test_the_last_of_200_tokens_can_be_scrolled_into_view(visit: "Visit", large: Path) -> None:
     view = shown(visit(large, "k=cross&l=2&h=3&q=198&c=198", **WIDE))
     press(view, "ArrowDown", "ArrowRight")
     assert f"weight {LONG.cross[2, 3, 199, 199]:.3f}" in readout(view)
