@@ -1,43 +1,6 @@
 """The built-in corpus: a synchronous grammar that generates French and English together, with word alignments."""
 
-from data.phrasebook.grammar import (
-    ADJECTIVES,
-    FREQUENCIES,
-    HELD_OUT,
-    NAMES,
-    NOUNS,
-    NUMBERS,
-    PHRASES,
-    PREPOSITIONS,
-    SIZES,
-    STATES,
-    TIMES,
-    VERBS,
-    WEATHER,
-    Grammar,
-    bare,
-    french_words,
-    generate,
-    load,
-)
+from data.phrasebook.corpus import EVERYDAY, HELD_OUT, SIZES, bare, everyday, generate, load
+from data.phrasebook.grammar import Grammar
 
-__all__ = [
-    "ADJECTIVES",
-    "FREQUENCIES",
-    "HELD_OUT",
-    "NAMES",
-    "NOUNS",
-    "NUMBERS",
-    "PHRASES",
-    "PREPOSITIONS",
-    "SIZES",
-    "STATES",
-    "TIMES",
-    "VERBS",
-    "WEATHER",
-    "Grammar",
-    "bare",
-    "french_words",
-    "generate",
-    "load",
-]
+__all__ = ["EVERYDAY", "HELD_OUT", "SIZES", "Grammar", "bare", "everyday", "generate", "load"]
