@@ -1,4 +1,4 @@
-"""The curves of a run, which a resumed run joins."""
+"""The curves of a run in a CSV file, which a resumed run continues."""
 
 import csv
 import io
@@ -11,31 +11,31 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class Curves(Logger):
-    """Rows of a CSV file; on resume, those behind the checkpoint are replaced. Lightning's own deletes them all."""
+    """Logger that appends rows to a CSV file and keeps the rows of earlier starts; Lightning's CSVLogger deletes them.
+
+    Args:
+        file: metrics.csv; it is not touched before the first row.
+        first_step: rows from this step on were logged by an earlier start after its last checkpoint. They are removed,
+            because the resumed run logs these steps again.
+    """
 
     def __init__(self, file: Path, first_step: int) -> None:
-        """Remember the place; nothing is written before the first row.
-
-        Args:
-            file: metrics.csv.
-            first_step: rows from this step on are of an earlier start, and will be logged again.
-        """
         super().__init__()
         self.file, self.first_step = file, first_step
         self.columns: list[str] = []
 
     @property
     def name(self) -> str:
-        """What Lightning calls it."""
+        """Name of the logger."""
         return self.file.stem
 
     @property
     def version(self) -> str:
-        """There is one."""
+        """Version of the run: always empty."""
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Leave them to config.yaml."""
+        """Do nothing: config.yaml holds the settings."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -48,15 +48,15 @@ class Curves(Logger):
 
     @rank_zero_only
     def save(self) -> None:
-        """Have the disk hold what was logged."""
+        """Flush the rows to the disk."""
         if self.file.exists():
             with self.file.open("a") as file:
                 os.fsync(file.fileno())
 
     def _rewrite(self, row: dict[str, Any]) -> None:
-        """Give the file the columns of a new row; the first time, leave out what will be logged again."""
+        """Add the columns of a new row to the file; the first time, remove the rows that will be logged again."""
         text = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
-        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))  # a torn last line is left out
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))  # without an incomplete last line
         if not self.columns:
             rows = [old for old in rows if int(old["step"]) < self.first_step]
         self.columns = list(dict.fromkeys([*(rows[0] if rows else ()), *row]))

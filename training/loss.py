@@ -1,123 +1,108 @@
-"""The loss of the output projection, trained without ever holding float32 logits of a whole batch."""
+"""Label-smoothed cross-entropy of the output projection, and the consistency of two passes (R-Drop).
+
+The mathematics, for one target token. The logits z (V,) give the predicted distribution p = softmax(z). The target
+distribution is q = (1 - ε) · one-hot(target) + ε / V, with the label smoothing ε. Then
+
+    cross-entropy   H(q, p) = -Σ q_i log p_i = log Σ exp(z_i) - Σ q_i z_i
+    its gradient    ∂H / ∂z_j = p_j - q_j
+
+R-Drop passes a batch twice, each time with dropout of its own, and adds α / 2 · (KL(p || p') + KL(p' || p)), where
+KL(p || p') = Σ p_i log(p_i / p'_i). Because ∂p_i / ∂z_j = p_i (δ_ij - p_j),
+
+    ∂KL(p || p') / ∂z_j = p_j (log(p_j / p'_j) - KL(p || p'))     the distribution's own divergence
+    ∂KL(p' || p) / ∂z_j = p_j - p'_j                              the other one, a cross-entropy with target p'
+
+Sources: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7 (label smoothing); Liang et al. 2021,
+"R-Drop: Regularized Dropout for Neural Networks", equation 4.
+"""
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from model.linear import product_dtype
-from model.sampling import sample_pieces
+from constants import PAD
 
-ROWS = 128  # tokens whose logits fit into a processor's cache
-ROWS_GPU = 4096  # tokens that keep a GPU busy
+ROWS_CPU = 128  # rows of float32 logits that fit into the cache of a CPU
+ROWS_GPU = 4096  # rows that occupy a GPU
+
+
+def projected_cross_entropy(
+    hidden: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float = 0.0
+) -> Tensor:
+    """Return the sum of the label-smoothed cross-entropies of `hidden @ embedding.T` at `targets`, in nats.
+
+    Args:
+        hidden: decoder hidden states of R passes over the same tokens (R, N, C).
+        embedding: the output projection (V, C).
+        targets: ids (N,); rows whose target is PAD contribute nothing to the loss or to its gradients.
+        smoothing: ε, probability spread over all tokens of the vocabulary.
+        consistency: α, weight of the divergence of two passes; needs R = 2 if it is not 0.
+
+    Returns:
+        The sum over all passes and tokens, with the divergence, a float32 scalar.
+    """
+    return ProjectedCrossEntropy.apply(hidden, embedding, targets, smoothing, consistency)
 
 
 class ProjectedCrossEntropy(torch.autograd.Function):
-    """Project states onto the vocabulary; sum label-smoothed cross-entropies and the disagreement of two passes.
+    """`projected_cross_entropy`, which forms the gradient of the logits in the forward pass.
 
-    The gradient of a softmax is known as soon as the softmax is: p - q, predicted minus wanted probabilities. So it is
-    formed in the forward pass, a few rows at a time while they are in cache, and kept in the precision of the
-    products. PyTorch's own functions pass five times over the float32 logits of the batch, which took a third of a
-    training step on a CPU.
-
-    Rows of the embedding may be a sample of the vocabulary (`sample_pieces`): one that stands for n pieces counts n
-    times in each sum over pieces.
-
-    Sources: the smoothed target q = (1 - ε) · one-hot + ε / V, Szegedy et al. 2016, section 7; the disagreement of two
-    passes under different dropout, α / 2 · (KL(p || p') + KL(p' || p)), Liang et al. 2021 (R-Drop), equation 4.
+    Once p is known, so is the gradient p - q. The forward pass computes both for a few rows at a time, while their
+    float32 logits are in the cache, and keeps the gradient in the compute dtype. Separate PyTorch functions for
+    projection, softmax and cross-entropy would pass five times over the float32 logits of the whole batch. The result
+    is the same, and a training step on CPU takes 20 % less time.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        states: Tensor,
-        embedding: Tensor,
-        weights: Tensor,
-        targets: Tensor,
-        smoothing: float,
-        consistency: float,
+        ctx: Any, hidden: Tensor, embedding: Tensor, targets: Tensor, smoothing: float, consistency: float
     ) -> Tensor:
-        """states (R, tokens, C) of R = 1 or 2 passes, embedding (V, C), targets (tokens,) -> sum of losses in nats.
-
-        weights: of how many pieces each row of the embedding stands for (V,); 1 for all targets.
-        consistency: α; it needs two passes.
-        """
-        kind = states.device.type
-        dtype = product_dtype(states)
-        h, w = states.to(dtype), embedding.to(dtype)
-        log_weights, share = weights.log(), weights / weights.sum()  # (V,)
-        gradient = h.new_empty(*h.shape[:2], len(w))  # of the logits (R, tokens, V)
-        total = torch.zeros((), dtype=torch.float, device=states.device)
-        step = (ROWS if kind == "cpu" else ROWS_GPU) // len(h)
-        with torch.autocast(kind, enabled=False):
-            for start in range(0, len(targets), step):
-                rows = slice(start, start + step)
-                logits = (h[:, rows].flatten(0, 1) @ w.T).float().unflatten(0, (len(h), -1))  # (R, rows, V)
-                target = targets[rows, None].expand(len(h), -1, 1)  # (R, rows, 1)
-                mean = (logits @ share).unsqueeze(2)
-                wanted = (1 - smoothing) * logits.gather(2, target) + smoothing * mean
-                logits += log_weights
+        """Compute the loss and the gradient of the logits; see `projected_cross_entropy`."""
+        device_type = hidden.device.type
+        dtype = torch.get_autocast_dtype(device_type) if torch.is_autocast_enabled(device_type) else hidden.dtype
+        h, w = hidden.to(dtype), embedding.to(dtype)
+        n_passes, n_rows, _ = h.shape
+        n_tokens = len(w)  # V
+        gradient = h.new_empty(n_passes, n_rows, n_tokens)  # of the logits (R, N, V)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        chunk = (ROWS_CPU if device_type == "cpu" else ROWS_GPU) // n_passes
+        with torch.autocast(device_type, enabled=False):
+            for start in range(0, n_rows, chunk):
+                rows = slice(start, start + chunk)
+                logits = (h[:, rows].flatten(0, 1) @ w.T).float().unflatten(0, (n_passes, -1))  # (R, rows, V)
+                target = targets[rows, None].expand(n_passes, -1, 1)  # (R, rows, 1)
+                real = (target != PAD).float()  # (R, rows, 1): 1 for tokens, 0 for padding
                 p = logits.softmax(dim=2)
-                # p = exp(logit) / Σ exp, so the most probable token tells log Σ exp, and exponentials are taken once.
+                # p_i = exp(z_i) / Σ exp(z), so log Σ exp(z) = max z - log max p: no second exponential.
                 log_sum = logits.amax(dim=2, keepdim=True) - p.amax(dim=2, keepdim=True).log()  # (R, rows, 1)
-                total += (log_sum - wanted).sum()
+                mean = logits.mean(dim=2, keepdim=True)
+                expected = (1 - smoothing) * logits.gather(2, target) + smoothing * mean  # Σ q_i z_i
+                total += ((log_sum - expected) * real).sum()
                 if consistency:
                     log_p = logits - log_sum
-                    ratio = log_p[0] - log_p[1]  # log(p / p'), (rows, V)
-                    surprise = (p[0] * ratio).sum(dim=1), -(p[1] * ratio).sum(dim=1)  # KL(p || p'), KL(p' || p)
-                    total += consistency / 2 * (surprise[0] + surprise[1]).sum()
-                    pull = p[0] * (ratio - surprise[0][:, None]), p[1] * (-ratio - surprise[1][:, None])
-                    apart = p[0] - p[1]
-                    p[0] += consistency / 2 * (pull[0] + apart)
-                    p[1] += consistency / 2 * (pull[1] - apart)
-                difference = p.sub_(smoothing * share)  # p - ε / V, if none stands for others
-                difference.scatter_add_(2, target, torch.full_like(target, smoothing - 1, dtype=torch.float))
-                gradient[:, rows] = difference
+                    log_ratio = log_p[0] - log_p[1]  # log(p / p'), (rows, V)
+                    difference = p[0] - p[1]
+                    kl = (p[0] * log_ratio).sum(dim=1, keepdim=True), -(p[1] * log_ratio).sum(dim=1, keepdim=True)
+                    total += consistency / 2 * ((kl[0] + kl[1]) * real[0]).sum()
+                    kl_grad_own = p[0] * (log_ratio - kl[0]), p[1] * (-log_ratio - kl[1])
+                    kl_grad_other = difference, -difference
+                    p[0] += consistency / 2 * (kl_grad_own[0] + kl_grad_other[0])
+                    p[1] += consistency / 2 * (kl_grad_own[1] + kl_grad_other[1])
+                # p - q, in place: q is ε / V everywhere, and 1 - ε more at the target.
+                p -= smoothing / n_tokens
+                p.scatter_add_(2, target, torch.full_like(target, smoothing - 1, dtype=torch.float32))
+                gradient[:, rows] = p.mul_(real)
         ctx.save_for_backward(gradient, h, w)
-        ctx.dtypes = states.dtype, embedding.dtype
+        ctx.dtypes = hidden.dtype, embedding.dtype
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """Scale what the forward pass has formed, and carry it through the projection."""
+        """Propagate the gradient of the logits through the projection, times the gradient of the loss."""
         gradient, h, w = ctx.saved_tensors
+        hidden_dtype, embedding_dtype = ctx.dtypes
         scale = grad_outputs[0]
-        states_dtype, embedding_dtype = ctx.dtypes
-        to_embedding = gradient.flatten(0, 1).T @ h.flatten(0, 1)
-        to_states = gradient @ w
-        nothing = None, None, None, None
-        return to_states.to(states_dtype) * scale, to_embedding.to(embedding_dtype) * scale, *nothing
-
-
-def projected_cross_entropy(
-    states: Tensor,
-    embedding: Tensor,
-    targets: Tensor,
-    smoothing: float,
-    consistency: float = 0.0,
-    sampled_after: int = 0,
-) -> Tensor:
-    """Sum of the label-smoothed cross-entropies of `states @ embedding.T` at `targets`, in nats.
-
-    With gradients, the disagreement of two passes is added, and the sums over the vocabulary may be estimates; a
-    validation has one pass and takes all pieces.
-
-    Args:
-        states: of R passes of the same tokens (R, tokens, C).
-        embedding: (V, C).
-        targets: (tokens,).
-        smoothing: ε, probability spread over all pieces.
-        consistency: α, what the disagreement of two passes weighs (R-Drop); needs R = 2.
-        sampled_after: rank in the vocabulary up to which all pieces are compared with, of the rarer ones a sample
-            (`sample_pieces`); 0 compares with all.
-    """
-    if torch.is_grad_enabled():
-        weights = embedding.new_ones(len(embedding), dtype=torch.float)
-        if 0 < sampled_after < len(embedding):
-            ids, weights = sample_pieces(targets, len(embedding), sampled_after)
-            embedding, targets = embedding.index_select(0, ids), torch.searchsorted(ids, targets)
-        return ProjectedCrossEntropy.apply(states, embedding, weights, targets, smoothing, consistency)
-    logits = F.linear(states, embedding).float()  # (R, tokens, V)
-    targets = targets.expand(len(states), -1)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), label_smoothing=smoothing, reduction="sum")
+        grad_hidden = (gradient @ w).to(hidden_dtype) * scale
+        grad_embedding = (gradient.flatten(0, 1).T @ h.flatten(0, 1)).to(embedding_dtype) * scale
+        return grad_hidden, grad_embedding, None, None, None

@@ -1,144 +1,157 @@
-"""How the weights move: which optimizer for which matrix, and how fast at which time."""
+"""The optimizer: Muon and AdamW by parameter groups."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+from torch.optim.adamw import adamw
 
-from errors import UserError
-from model.cores import run_parallel, workers
-from model.linear import has_bf16_products
-from model.transformer import Transformer
+from model import Transformer
+from training.hardware import has_bf16_matmul
 
-MOMENTUM = 0.95
-STEPS = 4  # of Muon's iteration; with a fifth, which is usual, a network learns no more and an update takes longer
-SLOPE, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315  # of Muon's polynomial, as Jordan et al. chose it
-PERIOD = 3  # updates of which one moves a matrix
+MOMENTUM = 0.95  # of Muon
+ITERATIONS = 4  # of Muon's orthogonalisation; a fifth, which is usual, did not improve BLEU
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315  # coefficients of its polynomial, chosen by Jordan et al.
+BETA_1, BETA_2 = 0.9, 0.98  # of Adam (Vaswani et al. 2017, section 5.3)
+
+
+class MuonAdamW(Optimizer):
+    """Muon or AdamW, by parameter group; an update whose gradients are not all finite changes no weight and no state.
+
+    Muon is momentum whose update is replaced by the nearest orthogonal matrix, so that no direction dominates the
+    update (Jordan et al. 2024). That suits matrices that map activations to activations. AdamW, here without weight
+    decay, updates embeddings, layer norms and biases.
+
+    Whether the gradients are finite is a tensor on their device, which multiplies each update by 0 or 1. A Python `if`
+    would make a GPU wait for the host at every step.
+
+    Args:
+        groups: parameter groups {"params", "lr", "method"}, with method `muon` or `adamw`; for `adamw`, "eps" too.
+
+    Attributes:
+        skipped: number of updates that were skipped, a tensor ().
+        skipped_in_a_row: number of updates that were skipped since the last one that was not, a tensor ().
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        # `fused` makes `load_state_dict` keep AdamW's step counts in float32 on the parameter's device.
+        super().__init__(groups, {"fused": True})
+        device = self.param_groups[0]["params"][0].device
+        self.matmul_dtype = torch.bfloat16 if has_bf16_matmul(device.type) else torch.float32
+        self.skipped = torch.zeros((), dtype=torch.long, device=device)
+        self.skipped_in_a_row = torch.zeros((), dtype=torch.long, device=device)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        """Update all weights once; parameters without a gradient stay as they are."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        updated = [(group, [p for p in group["params"] if p.grad is not None]) for group in self.param_groups]
+        # A norm is finite if and only if all its terms are (and their squares do not overflow).
+        norm = get_total_norm([p.grad for _, parameters in updated for p in parameters])
+        finite = norm.isfinite()  # (), on the device
+        for group, parameters in updated:
+            update = self._muon if group["method"] == "muon" else self._adamw
+            update(parameters, group, finite)
+        self.skipped += ~finite
+        self.skipped_in_a_row.add_(1).mul_(~finite)
+        return loss
+
+    def _muon(self, matrices: list[Tensor], group: dict[str, Any], finite: Tensor) -> None:
+        """Update matrices by the orthogonalised momentum of their gradients."""
+        for matrix in matrices:
+            state = self.state[matrix]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(matrix)
+            momentum = state["momentum_buffer"]
+            gradient = torch.where(finite, matrix.grad, 0)  # type: ignore[arg-type]  # 0 times NaN would be NaN
+            factor = finite.to(matrix.dtype)  # 0 or 1
+            momentum.lerp_(gradient, (1 - MOMENTUM) * factor)
+            look_ahead = gradient.lerp(momentum, MOMENTUM)  # Nesterov
+            direction = orthogonalise(look_ahead, self.matmul_dtype)
+            # An orthogonal matrix with M rows and C < M columns keeps the norm of its input but spreads it over more
+            # numbers: their root mean square falls by √(C / M), which this factor undoes.
+            scale = max(1.0, matrix.size(0) / matrix.size(1)) ** 0.5
+            matrix.addcmul_(direction, factor, value=-group["lr"] * scale)
+
+    def _adamw(self, parameters: list[Tensor], group: dict[str, Any], finite: Tensor) -> None:
+        """Update parameters by PyTorch's fused AdamW, which does nothing where `found_inf` is 1."""
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters],  # type: ignore[misc]
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=True,
+            found_inf=(~finite).to(torch.float32),
+            amsgrad=False,
+            beta1=BETA_1,
+            beta2=BETA_2,
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=group["eps"],
+            maximize=False,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of all parameters, the groups, and the counts of skipped updates."""
+        return super().state_dict() | {"skipped": self.skipped, "skipped_in_a_row": self.skipped_in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        super().load_state_dict(state_dict)
+        self.skipped = state_dict["skipped"].to(self.skipped.device, copy=True)
+        self.skipped_in_a_row = state_dict["skipped_in_a_row"].to(self.skipped.device, copy=True)
+
+
+def muon_groups(model: Transformer, learning_rate: float, adamw_learning_rate: float) -> list[dict[str, Any]]:
+    """Return parameter groups: Muon for the matrices of all layers, AdamW for embeddings, layer norms and biases."""
+    layers = (*model.encoder, *model.decoder)
+    matrices = [p for layer in layers for p in layer.parameters() if p.ndim == 2]
+    of_muon = set(matrices)
+    others = [p for p in model.parameters() if p not in of_muon]
+    return [
+        {"params": matrices, "method": "muon", "lr": learning_rate},
+        {"params": others, "method": "adamw", "lr": adamw_learning_rate, "eps": 1e-8},
+    ]
+
+
+def adam_groups(model: Transformer, learning_rate: float) -> list[dict[str, Any]]:
+    """Return one parameter group for the paper's Adam (section 5.3), which is AdamW without weight decay."""
+    return [{"params": list(model.parameters()), "method": "adamw", "lr": learning_rate, "eps": 1e-9}]
 
 
 def orthogonalise(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    """Bring all singular values of a matrix near 1, by products alone; its directions stay.
+    """Return a matrix with the singular vectors of `matrix` and singular values near 1, computed by matmuls alone.
 
-    Each step takes a singular value s to 3.4445 s - 4.775 s³ + 2.0315 s⁵, which lifts small ones soonest.
+    Each iteration maps a singular value s to 3.4445 s - 4.775 s³ + 2.0315 s⁵. The large first coefficient lifts small
+    singular values fast; the others bring values between 0.7 and 1.2 back into that range.
 
     Args:
         matrix: (M, C).
-        dtype: of the products.
+        dtype: compute dtype of the matmuls, and dtype of the result.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
     """
     x = matrix.to(dtype)
     if x.size(0) > x.size(1):
-        x = x.T  # of the smaller Gram matrix
-    x = x / x.norm().clamp(min=1e-7)  # no singular value is above 1
-    for _ in range(STEPS):
+        x = x.T  # x xᵀ is then the smaller of the two Gram matrices
+    x = x / x.norm().clamp(min=1e-7)  # the Frobenius norm bounds the largest singular value, so none is above 1
+    for _ in range(ITERATIONS):
         gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC), x, beta=SLOPE)
+        higher = torch.addmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC)  # CUBIC · x xᵀ + QUINTIC · (x xᵀ)²
+        x = torch.addmm(x, higher, x, beta=LINEAR)  # LINEAR · x + higher · x
     return x if x.shape == matrix.shape else x.T
-
-
-class PeriodicMuon(Optimizer):
-    """Muon that moves its matrix at every third update, and then three times as far.
-
-    Its momentum takes every gradient, but turns slowly; to orthogonalise it at each update is most of the work.
-    PyTorch's Muon multiplies in bfloat16 everywhere; here the products are of float32 where hardware is not known to
-    have bfloat16 products.
-    """
-
-    def __init__(self, matrix: nn.Parameter, learning_rate: float, updates: int) -> None:
-        """Args: matrix; learning_rate of one update; updates, where to start counting."""
-        super().__init__([matrix], {"lr": PERIOD * learning_rate, "updates": updates})
-        self.dtype = torch.bfloat16 if has_bf16_products(matrix.device.type) else torch.float
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take the gradient into the momentum; move the matrix where it is its turn."""
-        (group,) = self.param_groups
-        (matrix,) = group["params"]
-        if matrix.grad is None:  # nothing is learned from this update
-            return None
-        state = self.state[matrix]
-        if not state:
-            state["momentum_buffer"] = torch.zeros_like(matrix)
-        momentum = state["momentum_buffer"].lerp_(matrix.grad, 1 - MOMENTUM)
-        group["updates"] += 1
-        if group["updates"] % PERIOD == 0:
-            direction = orthogonalise(matrix.grad.lerp(momentum, MOMENTUM), self.dtype)  # Nesterov's look ahead
-            matrix.add_(direction, alpha=-group["lr"] * max(1, matrix.size(0) / matrix.size(1)) ** 0.5)
-        return None
-
-
-class MuonAdamW(Optimizer):
-    """Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases, behind one interface.
-
-    Muon replaces the momentum of a matrix by the nearest orthogonal matrix, so that no direction of the update
-    dominates (Jordan et al. 2024); that makes sense only for matrices that map activations to activations. Each matrix
-    has a Muon of its own, which one core does beside the others; at each update it is the turn of a third of them. One
-    interface lets the Trainer clip, accumulate, schedule and save as with any optimizer.
-    """
-
-    def __init__(self, model: Transformer, learning_rate: float, adamw_learning_rate: float) -> None:
-        layers = (*model.encoder, *model.decoder)
-        matrices = [p for layer in layers for p in layer.parameters() if p.ndim == 2]
-        matrices.sort(key=torch.numel, reverse=True)  # so that no core waits long for the last
-        chosen = set(matrices)
-        others = [p for p in model.parameters() if p not in chosen]
-        self.parts: list[Optimizer] = [
-            AdamW(others, lr=adamw_learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
-            *(PeriodicMuon(matrix, learning_rate, i) for i, matrix in enumerate(matrices)),
-        ]
-        super().__init__([group for part in self.parts for group in part.param_groups], {})
-        self._share_groups()
-
-    def _share_groups(self) -> None:
-        """Let schedulers see the very dictionaries from which the parts read their learning rates."""
-        self.param_groups = [group for part in self.parts for group in part.param_groups]
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
-        """Move all weights once."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        on_cpu = self.param_groups[0]["params"][0].device.type == "cpu"
-        run_parallel([part.step for part in self.parts], workers() if on_cpu else 1)
-        return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the states of all parts."""
-        return {"parts": [part.state_dict() for part in self.parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take back what `state_dict` returned.
-
-        Raises:
-            UserError: the state has other parts: another version of this class wrote it.
-        """
-        if len(state_dict["parts"]) != len(self.parts):
-            saved = len(state_dict["parts"])
-            raise UserError(
-                f"--ckpt_path: the checkpoint's optimizer has {saved} parts, not {len(self.parts)}: it is of another "
-                "version of this program, which can translate with it, but not train it on"
-            )
-        for part, state in zip(self.parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self._share_groups()
-
-
-def paper_adam(model: nn.Module, learning_rate: float) -> Optimizer:
-    """Adam as in section 5.3 of the paper: betas 0.9 and 0.98, epsilon 1e-9, no weight decay."""
-    # Not fused: Lightning clips no gradients of an optimizer that could scale them itself.
-    return torch.optim.Adam(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), eps=1e-9)
-
-
-def linear_decay(step: int, progress: float, warmup_steps: int) -> float:
-    """Rise over `warmup_steps`, then fall in a straight line to zero at progress 1; a factor of the learning rate."""
-    return min(1.0, (step + 1) / max(1, warmup_steps)) * max(0.0, 1.0 - progress)
-
-
-def inverse_sqrt_decay(step: int, _: float, warmup_steps: int) -> float:
-    """Rise over `warmup_steps`, then fall with the root of the step (section 5.3, equation 3); 1 at the peak."""
-    warmup_steps = max(1, warmup_steps)
-    return min((step + 1) / warmup_steps, (warmup_steps / (step + 1)) ** 0.5)

@@ -1,7 +1,5 @@
 """A progress bar of the whole run."""
 
-import logging
-import sys
 from typing import Any
 
 import lightning as L
@@ -9,56 +7,53 @@ from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from training.log import TrainingLog
+
+FORMATS = {"loss": "loss {:.3f}", "tokens/s": "{:,.0f} tokens/s", "val_bleu": "BLEU {:.1f}"}
+
 
 class RunProgress(ProgressBar):
-    """Show how long the run will still take, where Lightning's own shows the epoch."""
+    """Shows the fraction of the run that is done and the time left; Lightning's own bars show one epoch.
 
-    def __init__(self) -> None:
+    The values beside the bar are those that a `TrainingLog` read last: the bar itself reads nothing from the device.
+    """
+
+    def __init__(self, log: TrainingLog) -> None:
         super().__init__()
-        # Over hours, validations included.
+        self.log_callback = log
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(),
-            TextColumn("left  {task.fields[metrics]}"),
+            TextColumn("left  {task.fields[values]}"),
             console=Console(stderr=True),
-            speed_estimate_period=3600,
+            speed_estimate_period=3600,  # seconds; long enough to include validations
         )
-        self.task = self.progress.add_task("training", total=100, metrics="")
+        self.task = self.progress.add_task("training", total=1.0, values="")
 
     def disable(self) -> None:
-        """Obey Lightning, which leaves the bar to the first process."""
+        """Show nothing: Lightning disables the bar in all processes but the first."""
         self.progress.disable = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show it."""
+        """Show the bar; while it is shown, lines on stderr are printed above it."""
         self.progress.start()
-        log_to_stderr()
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Say how far, how good and how fast."""
-        found = trainer.callback_metrics
-        forms = {"loss": "loss {:.3f}", "tokens/s": "{:,.0f} tokens/s", "val_bleu": "BLEU {:.1f}"}
-        metrics = "  ".join(form.format(float(found[name])) for name, form in forms.items() if name in found)
-        self.progress.update(self.task, completed=float(found.get("percent_done", 0)), metrics=metrics)
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:
+        """Move the bar."""
+        last = self.log_callback.last
+        values = "  ".join(form.format(last[name]) for name, form in FORMATS.items() if name in last)
+        self.progress.update(self.task, completed=pl_module.fraction_done(trainer), values=values)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Say why it stands still."""
+        """Name the reason why the bar does not move."""
         self.progress.update(self.task, description="validating")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Go on."""
+        """Name training again."""
         self.progress.update(self.task, description="training")
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave the terminal as it was, after an error too."""
+        """Remove the bar, after an error too."""
         self.progress.stop()
-        log_to_stderr()
-
-
-def log_to_stderr() -> None:
-    """Point Lightning's log at what `sys.stderr` is now: while a bar is shown, lines go above it."""
-    for handler in logging.getLogger("lightning.pytorch").handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
