@@ -1,202 +1,251 @@
-"""Train a Transformer: `uv run train.py`, or `uv run train.py --config configs/multi30k.yaml --data.path DIR`."""
+"""Train a Transformer: `uv run train.py`, or `uv run train.py --config configs/multi30k.yaml --data.path DIR`.
+
+Everything that a run makes goes to runs/NAME: config.yaml, metrics.csv, best.ckpt (of the best validation BLEU),
+last.ckpt (to resume the run) and the files of TensorBoard.
+"""
 
 import logging
-import os
 import sys
 import threading
 import warnings
 from argparse import ArgumentError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from data.module import TranslationData
 from errors import DISK_FULL, UserError, one_sentence
-from maps.align import best_reading, gold_links
-from model.checkpoints import AtomicCheckpointIO, Interrupted, LastCheckpoint, intact, newest_intact, saved_step
-from model.curves import Curves
-from model.linear import has_bf16_products
-from model.memory import keep_freed_memory
-from model.module import TranslationModule
-from model.progress import RunProgress
-from translate import Translator
+from model import TransformerConfig
+from training.checkpoints import (
+    AtomicCheckpointIO,
+    Interrupted,
+    LastCheckpoint,
+    intact,
+    newest_intact,
+    saved_step,
+    state,
+)
+from training.curves import Curves
+from training.hardware import choose_precision
+from training.log import SeededSteps, TrainingLog
+from training.memory import keep_few_kernels, keep_freed_memory
+from training.module import TrainingConfig, TranslationModule
+from training.progress import RunProgress
+from translation.translator import Translator
+from visualization.align import best_reading, gold_links
+from visualization.sentence import maps_of_pair
 
 RUNS = Path("runs")
-EXAMPLES = {"fr": "Je suis heureux.", "en": "I am happy."}  # to ask a finished model, by source language
-SWEEP = 300  # validation pairs that choose a cross-attention to align by
-DEFAULT_CONFIG = str(Path(__file__).parent / "configs" / "phrasebook.yaml")
+DEFAULT_CONFIG = Path(__file__).parent / "configs" / "phrasebook.yaml"
+EXAMPLES = {"fr": "Je suis heureux.", "en": "I am happy."}  # by source language, for the finished model
+ALIGNED_PAIRS = 300  # of the validation split, on which the cross-attention for alignment is chosen
+
+# Arguments of Lightning's Trainer that are no flags, because this program sets them or relies on their defaults.
+FIXED = {
+    "callbacks", "logger", "plugins", "enable_model_summary", "enable_checkpointing", "enable_autolog_hparams",
+    "num_sanity_val_steps", "check_val_every_n_epoch", "min_epochs", "min_steps", "use_distributed_sampler",
+    "reload_dataloaders_every_n_epochs", "fast_dev_run", "barebones", "default_root_dir", "model_registry",
+}  # fmt: skip
+
+logger = logging.getLogger("train")
 
 
-def choose_precision(precision: str | int | None, accelerator: Any = "auto") -> str | int | None:
-    """Resolve `auto`: bfloat16 products where the hardware has them, at several times the rate; else float32."""
-    if precision != "auto":
-        return precision
-    has_bf16 = has_bf16_products("cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu")
-    chosen = "bf16-mixed" if has_bf16 else "32-true"
-    rank_zero_info(f"precision {chosen}: this hardware has {'' if has_bf16 else 'no '}bfloat16 instructions")
-    return chosen
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train a model, translate a sentence with it, and name the next command."""
+    log_to_stderr()
+    keep_freed_memory()
+    keep_few_kernels()
+
+    # Settings.
+    parser = make_parser()
+    settings = parse(parser, sys.argv[1:] if arguments is None else arguments)
+    has_end = settings.trainer.max_time is not None or settings.trainer.max_steps >= 0
+    if settings.training.decay == "linear" and not has_end:
+        raise UserError("training.decay linear needs an end of the run: give --trainer.max_steps or --trainer.max_time")
+    run = RUNS / settings.name
+    checkpoint = find_checkpoint(run, settings.ckpt_path)
+
+    # Model, data, trainer.
+    made = parser.instantiate(settings)
+    data: TranslationData = made.data
+    module = TranslationModule(made.model, made.training)
+    if settings.compile:
+        compiled = torch.compile(module.hidden_states, fullgraph=True, dynamic=True)
+        module.hidden_states = compiled  # type: ignore[method-assign]
+    trainer = make_trainer(settings, run, first_step=saved_step(checkpoint) if checkpoint else 0)
+
+    # The first process prepares the folder before Lightning starts the others; processes that torchrun or SLURM has
+    # started wait in `fit`.
+    if trainer.is_global_zero:
+        if settings.ckpt_path is None and (run / "config.yaml").exists():
+            raise UserError(f"{run} exists: choose another --name, or resume it by --ckpt_path last")
+        logger.info(describe_device(trainer))
+        data.load()  # reports errors in the corpus before anything is written
+        logger.info(f"model: {sum(p.numel() for p in module.parameters()):,} parameters")
+        if settings.ckpt_path is None:
+            run.mkdir(parents=True, exist_ok=True)
+            # With null values: where one was missing, a resumed run would take a default in its place.
+            parser.save(settings, run / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
+
+    # Training.
+    best, last = run / "best.ckpt", run / "last.ckpt"
+    with explained_stops(settings.name, trainer.global_rank):
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+        if best.exists():  # a short run may end before its first validation
+            keep_alignment(best, data)
+    show(best if best.exists() else last)
 
 
-class Trainer(L.Trainer):
-    """Lightning's Trainer with `precision: auto`, and with checkpoints that are whole or absent."""
+def make_parser() -> ArgumentParser:
+    """Return the parser of flags and YAML files: sections `model`, `training`, `data` and `trainer`."""
+    parser = ArgumentParser(description=__doc__, exit_on_error=False)
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file of settings; default: the phrasebook's")
+    parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
+    resume = "resume runs/NAME from its `last` checkpoint, or from a file, with its own config.yaml"
+    parser.add_argument("--ckpt_path", type=str | None, default=None, help=resume)
+    parser.add_argument("--save_every_minutes", type=float, default=2.0, help="training time that a kill may cost")
+    parser.add_argument("--compile", type=bool, default=False, help="compile the network by torch.compile")
+    parser.add_class_arguments(TransformerConfig, "model")
+    parser.add_class_arguments(TrainingConfig, "training")
+    parser.add_class_arguments(TranslationData, "data")
+    replaced = {"precision", "val_check_interval"}
+    parser.add_class_arguments(L.Trainer, "trainer", instantiate=False, skip=FIXED | replaced)
+    precision = "one of Lightning's, or `auto`: bf16-mixed where the hardware has bfloat16 instructions, else 32-true"
+    parser.add_argument("--trainer.precision", type=str, default="auto", help=precision)
+    interval = "training batches between two validations, counted across epochs"
+    parser.add_argument("--trainer.val_check_interval", type=PositiveInt, default=1000, help=interval)
+    parser.link_arguments("data.vocab_size", "model.vocab_size")
+    parser.link_arguments("data.seed", "training.seed")
+    return parser
 
-    def __init__(self, *, precision: str | int | None = "auto", **kwargs: Any) -> None:
-        """Args: precision, `auto` or any of Lightning's."""
-        # Every batch has shapes of its own, and oneDNN would keep the kernels of the last 1024: a gigabyte or more.
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-        keep_freed_memory()
-        # TokenBatches shards itself, so that every pair is seen once an epoch by any number of processes.
-        super().__init__(
-            precision=choose_precision(precision, kwargs.get("accelerator")),  # type: ignore[arg-type]
-            use_distributed_sampler=False,
-            plugins=AtomicCheckpointIO(),
-            **kwargs,
-        )
 
+def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """Parse flags; without --config, the run's own config.yaml (where it resumes) or the phrasebook's comes first.
 
-class TrainCLI(LightningCLI):
-    """YAML sections `model`, `data`, `trainer` and `early_stopping`, and a name for what the run makes."""
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Declare what Lightning does not know."""
-        parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
-        go_on = "go on with the run of --name: from its `last` checkpoint, or from a file"
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help=go_on)
-        parser.add_argument("--save_every_minutes", type=float, default=2.0, help="work that a kill may cost, at most")
-        parser.link_arguments("data.vocab_size", "model.vocab_size")
-        parser.link_arguments("data.seed", "model.seed")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.set_defaults(
-            {"early_stopping.monitor": "val_bleu", "early_stopping.mode": "max", "early_stopping.patience": 10}
-        )
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Tell a wrong flag or key in one sentence."""
-        try:
-            super().parse_arguments(parser, args)
-        except ArgumentError as error:
-            raise UserError(" ".join(str(error).split())) from None
-
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Send everything that the run makes to runs/NAME, behind what the checkpoint holds."""
-        self.run = RUNS / self.config.name
-        self.checkpoint = find_checkpoint(self.run, self.config.ckpt_path)
-        step = saved_step(self.checkpoint) if self.checkpoint else 0
-        callbacks: list[Callback] = [
-            ModelCheckpoint(
-                dirpath=self.run,
-                filename="best",
-                monitor="val_bleu",
-                mode="max",
-                enable_version_counter=False,
-                save_on_train_epoch_end=False,
-            ),
-            LastCheckpoint(self.run, timedelta(minutes=self.config.save_every_minutes)),
-        ]
-        if self.config.trainer.enable_progress_bar is not False:
-            callbacks.append(RunProgress())
-        board = TensorBoardLogger(self.run, name="", version="", default_hp_metric=False, purge_step=step)
-        try:
-            return super().instantiate_trainer(
-                logger=[Curves(self.run / "metrics.csv", step), board], callbacks=callbacks, **kwargs
-            )
-        except (MisconfigurationException, ValueError) as error:
-            raise UserError(f"trainer: {' '.join(str(error).split())}") from None
+    Raises:
+        UserError: a flag, a key of a YAML file or a value is wrong.
+    """
+    try:
+        settings = parser.parse_args(arguments)
+        if settings.ckpt_path is None:
+            config = DEFAULT_CONFIG
+        else:
+            config = RUNS / settings.name / "config.yaml"
+            if settings.config:
+                raise UserError("--ckpt_path: leave --config out, the run resumes with its own config.yaml")
+            if not config.is_file():
+                raise UserError(f"--ckpt_path: {config} is missing, there is no run --name {settings.name} to resume")
+        if not settings.config:
+            settings = parser.parse_args(["--config", str(config), *arguments])
+    except ArgumentError as error:
+        raise UserError(" ".join(str(error).split())) from None
+    return settings
 
 
 def find_checkpoint(run: Path, ckpt_path: str | None) -> Path | None:
-    """Resolve `--ckpt_path`; None starts at the first step."""
+    """Return the file that `--ckpt_path` means; None starts at the first step.
+
+    Raises:
+        UserError: there is no intact checkpoint.
+    """
     if ckpt_path is None:
         return None
-    if ckpt_path == "last":
-        found = newest_intact(run)
-        if found is None:
-            rank_zero_info(f"{run} was stopped before its first checkpoint: starting at the first step")
-        return found
-    path = Path(ckpt_path)
-    if not intact(path):
-        raise UserError(f"--ckpt_path: {path} is {'torn' if path.exists() else 'missing'}, nothing goes on from it")
-    return path
+    if ckpt_path != "last":
+        path = Path(ckpt_path)
+        if not intact(path):
+            raise UserError(f"--ckpt_path: {path} is {state(path)}, give an intact checkpoint")
+        return path
+    found = newest_intact(run)
+    if found is None:
+        logger.info(f"{run} was stopped before its first checkpoint: starting at the first step")
+    return found
 
 
-def resume_arguments(arguments: list[str]) -> list[str]:
-    """With `--ckpt_path`, put the run's own config.yaml before everything else, and let no other mix with it."""
-    values = dict(zip(arguments, arguments[1:], strict=False))
-    values |= dict(a.split("=", 1) for a in arguments if a.startswith("--") and "=" in a)
-    if "--ckpt_path" not in values:
-        return arguments
-    if "--name" not in values:
-        raise UserError("--ckpt_path: name the run that goes on by --name NAME")
-    if any(a.startswith("--config") for a in arguments):
-        raise UserError("--ckpt_path: leave --config out, the run goes on with its own config.yaml")
-    config = RUNS / values["--name"] / "config.yaml"
-    if not config.is_file():
-        raise UserError(f"--ckpt_path: {config} is missing, there is no run of that name to go on with")
-    return ["--config", str(config), *arguments]
+def make_trainer(settings: Namespace, run: Path, first_step: int) -> L.Trainer:
+    """Return Lightning's Trainer with the callbacks and loggers of this program.
 
+    Args:
+        settings: all flags.
+        run: folder of the run.
+        first_step: number of updates that were made before.
 
-def main(arguments: list[str] | None = None) -> None:
-    """Train, then show what was learned."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.INFO)
-    warnings.filterwarnings("ignore", module="lightning")
-    arguments = resume_arguments(sys.argv[1:] if arguments is None else arguments)
-    config_files = [] if any(a.startswith("--config") for a in arguments) else [DEFAULT_CONFIG]
-    cli = TrainCLI(
-        TranslationModule,
-        TranslationData,
-        trainer_class=Trainer,
-        save_config_callback=None,
-        run=False,
-        args=arguments,
-        seed_everything_default=False,
-        parser_kwargs={"default_config_files": config_files, "exit_on_error": False},
+    Raises:
+        UserError: flags of the Trainer contradict each other or the machine.
+    """
+    flags = dict(settings.trainer)
+    flags["precision"] = choose_precision(flags["precision"], flags["accelerator"])
+    log = TrainingLog()
+    every = timedelta(minutes=settings.save_every_minutes)
+    best = ModelCheckpoint(
+        dirpath=run,
+        filename="best",
+        monitor="val_bleu",
+        mode="max",
+        enable_version_counter=False,
+        save_on_train_epoch_end=False,
     )
-    trainer = cli.config.trainer
-    if cli.config.model.decay == "linear" and trainer.max_time is None and trainer.max_steps < 0:
-        raise UserError("model.decay linear ends with the run: give --trainer.max_steps or --trainer.max_time")
-    # Before Lightning starts other processes; those that torchrun or SLURM has started wait in `fit`.
-    if cli.config.ckpt_path is None and cli.trainer.is_global_zero:
-        if (cli.run / "config.yaml").exists():
-            raise UserError(f"{cli.run} exists: choose another --name, or go on with it by --ckpt_path last")
-        cli.datamodule.load()  # what is wrong with the data is said before anything is written
-        cli.run.mkdir(parents=True, exist_ok=True)
-        # With nulls: left out, a resumed run would take defaults in their place.
-        cli.parser.save(cli.config, cli.run / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
-    best = cli.run / "best.ckpt"
-    with stops_in_a_sentence(cli.config.name, cli.trainer.global_rank):
-        cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint, weights_only=True)
-        if best.exists():  # a short run may have had no validation
-            keep_alignment(best, cli.datamodule)
-    show(best if best.exists() else cli.run / "last.ckpt")
+    callbacks: list[Callback] = [
+        SeededSteps(settings.training.seed),
+        log,
+        EarlyStopping("val_bleu", mode="max", patience=settings.training.patience),
+        best,
+        LastCheckpoint(run, every),
+    ]
+    if flags["enable_progress_bar"] is not False:
+        callbacks.append(RunProgress(log))
+    tensorboard = TensorBoardLogger(run, name="", version="", default_hp_metric=False, purge_step=first_step)
+    try:
+        return L.Trainer(
+            callbacks=callbacks,
+            logger=[Curves(run / "metrics.csv", first_step), tensorboard],
+            plugins=AtomicCheckpointIO(),
+            use_distributed_sampler=False,  # TokenBatches gives each process its shard of every batch
+            num_sanity_val_steps=0,
+            check_val_every_n_epoch=None,  # val_check_interval counts batches across epochs
+            enable_model_summary=False,
+            **flags,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from None
 
 
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether there is no room left for a file."""
-    return isinstance(error, OSError) and error.errno in DISK_FULL
+def describe_device(trainer: L.Trainer) -> str:
+    """Return one line about the hardware and the precision of a run."""
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
+    return f"device: {name}{threads}{processes}; precision {trainer.precision}"
 
 
 @contextmanager
-def stops_in_a_sentence(name: str, rank: int) -> Iterator[None]:
-    """Say why training stopped, and how it goes on."""
-    go_on = f"go on by: uv run train.py --name {name} --ckpt_path last"
-    usual = threading.excepthook  # TensorBoard's thread, whose failure the main thread meets at the next row
-    threading.excepthook = lambda failed: None if disk_is_full(failed.exc_value) else usual(failed)
+def explained_stops(name: str, rank: int) -> Iterator[None]:
+    """Turn a signal, a full disk and an error of the Trainer into one sentence that says how to resume.
+
+    Raises:
+        SystemExit: a signal stopped the run.
+        UserError: the disk is full, or the Trainer cannot do what its flags say.
+    """
+    resume = f"resume by: uv run train.py --name {name} --ckpt_path last"
+    # TensorBoard writes in a thread of its own; when that fails, the main thread gets the same error at the next row.
+    default_hook = threading.excepthook
+    threading.excepthook = lambda failed: None if disk_is_full(failed.exc_value) else default_hook(failed)
     try:
         yield
     except Interrupted as stopped:
-        if rank > 0:  # the first process speaks for all; a launcher would take another's failure for a crash
+        if rank > 0:  # the first process reports the stop; a launcher would take another failure for a crash
             raise SystemExit(0) from None
-        print(f"{stopped}; {go_on}", file=sys.stderr)
+        print(f"{stopped}; {resume}", file=sys.stderr)
         raise SystemExit(128 + stopped.signum) from None
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from None
@@ -204,8 +253,15 @@ def stops_in_a_sentence(name: str, rank: int) -> Iterator[None]:
         if not disk_is_full(error):
             raise
         raise UserError(
-            f"{RUNS / name}: {error.strerror}; the last checkpoint is whole: free some space, then {go_on}"
+            f"{RUNS / name}: {error.strerror}; the last checkpoint is intact: free some space, then {resume}"
         ) from None
+    finally:
+        threading.excepthook = default_hook
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Return whether a file could not grow."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
 
 
 @rank_zero_only
@@ -214,9 +270,9 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
     val = data.load()["val"]
     if "alignment" not in val.column_names:
         return
-    translator = Translator.load(checkpoint, "cpu")
-    rows = val.select(range(min(SWEEP, len(val)))).to_list()
-    maps = [translator.maps_of_pair(row["src"], row["tgt"]) for row in rows]
+    translator = Translator.load(checkpoint, device="cpu")
+    rows = val.select(range(min(ALIGNED_PAIRS, len(val)))).to_list()
+    maps = [maps_of_pair(translator, row["src"], row["tgt"]) for row in rows]
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     content["alignment"] = best_reading(maps, gold_links(rows, translator.source_lang))._asdict()
     AtomicCheckpointIO().save_checkpoint(content, checkpoint)
@@ -224,12 +280,35 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
 
 @rank_zero_only
 def show(checkpoint: Path) -> None:
-    """Translate one sentence with the finished model and say what can be done next."""
-    translator = Translator.load(checkpoint, "cpu")  # whatever else the GPUs are doing
+    """Print the translation of one sentence, and the command that translates more."""
+    translator = Translator.load(checkpoint, device="cpu")
     sentence = EXAMPLES.get(translator.source_lang, "...")
     if sentence in EXAMPLES.values():
         print(f"\n{sentence} → {translator.translate([sentence])[0]}")
     print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence}"')
+
+
+class FirstProcess(logging.Handler):
+    """Prints messages of the first process to what `sys.stderr` is now: a progress bar replaces it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            print(self.format(record), file=sys.stderr)
+
+
+HANDLER = FirstProcess()
+
+
+def log_to_stderr() -> None:
+    """Show the messages of this project, and of Lightning only those that the user can act on."""
+    for package in ("train", "data", "model", "training", "translation", "visualization"):
+        project_logger = logging.getLogger(package)
+        project_logger.setLevel(logging.INFO)
+        project_logger.addHandler(HANDLER)
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")
 
 
 if __name__ == "__main__":
