@@ -1,8 +1,8 @@
-"""Kill training at random moments, go on, and count what was lost: `python -m benchmarks.faults --json FILE`.
+"""Kill training at random moments, resume it, and count what was lost: `python -m benchmarks.faults --json FILE`.
 
-Trainings are forked from one process that has imported everything, so that a kill costs seconds. Nothing is lost when
-the weights are bit for bit those of a run that nobody disturbed, and the curves hold the same rows. All forks hash
-texts alike, as two Pythons would not: `tests/test_doors.py` resumes in a new one.
+Trainings are forked from one process that has imported everything, so that a kill costs seconds. Nothing is lost if the
+weights equal those of an undisturbed run bit by bit and the curves contain the same rows. All forks have the same hash
+seed, which two Pythons have not: a test in `tests/test_training.py` resumes in a new Python.
 """
 
 import argparse
@@ -38,7 +38,6 @@ SETTINGS = [
     "--model.n_encoder_layers=1",
     "--model.n_decoder_layers=1",
     "--model.d_ff=64",
-    "--model.sampled_after=100",
     "--trainer.accelerator=cpu",
     "--trainer.max_time=null",
     f"--trainer.max_steps={STEPS}",
@@ -46,16 +45,16 @@ SETTINGS = [
     "--trainer.log_every_n_steps=1",
     "--trainer.enable_progress_bar=false",
 ]
-# What a signal interrupts: a method, calls that an undisturbed run makes at least, and seconds that one may take.
+# Moment -> class, method, least number of its calls in an undisturbed run, and longest delay of the signal in seconds.
 MOMENTS = {
-    "epoch": ("model.module.TranslationModule", "training_step", STEPS, 0.02),
-    "validation": ("model.module.TranslationModule", "validation_step", 6, 0.05),
-    "checkpoint write": ("model.checkpoints.AtomicCheckpointIO", "save_checkpoint", STEPS, 0.02),
+    "epoch": ("training.module.TranslationModule", "training_step", STEPS, 0.02),
+    "validation": ("training.module.TranslationModule", "validation_step", 6, 0.05),
+    "checkpoint write": ("training.checkpoints.AtomicCheckpointIO", "save_checkpoint", STEPS, 0.02),
 }
 
 
 def write_corpus(folder: Path, n_train: int = 151, n_val: int = 21) -> None:
-    """Write parallel files by the phrasebook's grammar."""
+    """Write parallel files that the phrasebook's grammar generates."""
     folder.mkdir()
     grammar = Grammar(seed=5)
     for split, size in (("train", n_train), ("val", n_val), ("test", 20)):
@@ -65,7 +64,7 @@ def write_corpus(folder: Path, n_train: int = 151, n_val: int = 21) -> None:
 
 
 def announce(path: str, method: str, number: int, connection: Connection) -> None:
-    """Have the `number`-th call of a method tell the parent that it has begun."""
+    """Make the `number`-th call of a method send a message when it begins."""
     module, _, name = path.rpartition(".")
     owner = getattr(__import__(module, fromlist=[name]), name)
     original, calls = getattr(owner, method), 0
@@ -83,7 +82,7 @@ def announce(path: str, method: str, number: int, connection: Connection) -> Non
 def train_here(
     folder: Path, log: Path, arguments: Sequence[str], environment: dict[str, str], patches: Sequence[tuple]
 ) -> None:
-    """Be the child: apply patches (a function and its arguments each), then train as the program does."""
+    """In the child process: apply patches (a function and its arguments each), then train as train.py does."""
     os.chdir(folder)
     os.environ.update(environment)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -99,27 +98,27 @@ def train_here(
 
 
 def forked(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Prepare a process that calls a function; only the first of a program takes time to import everything.
+    """Return a process, not yet started, that calls a function; only the first one takes time to import everything.
 
-    PYTHONPATH gets the project's folder, for good: by it the process that forks the others finds what to import.
+    The project's folder is added to PYTHONPATH permanently, so that the process that forks the others can import it.
     """
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if str(ROOT) not in paths:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), *paths]))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["train", "evaluate"])  # all rooms; the tests evaluate, too
+    context.set_forkserver_preload(["train", "evaluate"])  # the tests run evaluate.py, too
     return context.Process(target=with_new_seeds, args=(target, *arguments))
 
 
 def with_new_seeds(target: Callable[..., None], *arguments: Any) -> None:
-    """Call a function whose random numbers are those of nobody else, as in a new Python."""
+    """Call a function with new random seeds, as in a new Python."""
     torch.seed()
     np.random.seed()
     target(*arguments)
 
 
 class Training:
-    """One process that trains in a folder; what it says is collected."""
+    """A process that trains in a folder; its output goes to a file."""
 
     def __init__(
         self,
@@ -138,11 +137,11 @@ class Training:
     def wait(self) -> int:
         """Return the exit code, negative where a signal ended it."""
         self.process.join(600)
-        assert self.process.exitcode is not None, self.said()
+        assert self.process.exitcode is not None, self.output()
         return self.process.exitcode
 
-    def said(self) -> str:
-        """What went to stdout and stderr."""
+    def output(self) -> str:
+        """Return what the process has written to stdout and stderr."""
         return self.log.read_text(encoding="utf-8")
 
 
@@ -160,20 +159,20 @@ def disturb(folder: Path, name: str, moment: str, number: int, delay: float, sig
 
 
 def resume(folder: Path, name: str, *flags: str, patches: Sequence[tuple[Any, ...]] = ()) -> Training:
-    """Go on with a run, to its end."""
+    """Resume a run, and wait for its end."""
     training = Training(folder, f"--name={name}", "--ckpt_path=last", *flags, patches=patches)
     training.wait()
     return training
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
-    """Rows of metrics.csv without the one column that is a time."""
+    """Return the rows of metrics.csv without the column that depends on time."""
     with (run / "metrics.csv").open(encoding="utf-8") as file:
         return [{key: value for key, value in row.items() if key != "tokens/s"} for row in csv.DictReader(file)]
 
 
-def losses(run: Path, undisturbed: Path) -> list[str]:
-    """Name what a run lost, compared with one that nobody disturbed."""
+def differences(run: Path, undisturbed: Path) -> list[str]:
+    """Return names of what differs between the end of a run and that of an undisturbed one."""
     a, b = (torch.load(folder / "last.ckpt", weights_only=True) for folder in (run, undisturbed))
     lost = [name for name, weights in b["state_dict"].items() if not torch.equal(weights, a["state_dict"][name])]
     if a["global_step"] != b["global_step"]:
@@ -184,43 +183,43 @@ def losses(run: Path, undisturbed: Path) -> list[str]:
 
 
 def kill_and_resume(folder: Path, moment: str, seed: int) -> list[str]:
-    """Kill a training at a random moment, go on with it, and name what was lost against runs/whole."""
+    """Kill a training at a random moment, resume it, and return what differs from runs/undisturbed at its end."""
     rng = random.Random(f"{moment} {seed}")
     _, _, calls, seconds = MOMENTS[moment]
     name = f"{moment.replace(' ', '-')}-{seed}"
-    # last.ckpt is written after every step, or after validations only, which leaves rows to be replaced.
+    # Saving after every step, or after validations only; in the second case the resumed run replaces rows.
     minutes = 0 if moment == "checkpoint write" else rng.choice([0, 60])
     flag = f"--save_every_minutes={minutes}"
     code = disturb(folder, name, moment, rng.randint(1, calls), rng.uniform(0, seconds), signal.SIGKILL, flag)
     if code != -signal.SIGKILL:
-        return [f"the kill: exit code {code}"]
+        return [f"not killed: exit code {code}"]
     resumed = resume(folder, name)
     if resumed.process.exitcode:
-        return [resumed.said().strip().splitlines()[-1]]
-    return losses(folder / "runs" / name, folder / "runs" / "whole")
+        return [resumed.output().strip().splitlines()[-1]]
+    return differences(folder / "runs" / name, folder / "runs" / "undisturbed")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print a table: fault, times tried, times nothing was lost."""
+    """Print a table: fault, number of trials, trials in which nothing was lost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=25, help="kills at each kind of moment")
-    parser.add_argument("--json", type=Path, help="write the table here, too")
+    parser.add_argument("--json", type=Path, help="also write the table to this file")
     options = parser.parse_args(arguments)
     table = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_corpus(folder / "corpus")
-        whole = Training(folder, *SETTINGS, "--name=whole")
-        if whole.wait():
-            raise SystemExit(whole.said())
+        undisturbed = Training(folder, *SETTINGS, "--name=undisturbed")
+        if undisturbed.wait():
+            raise SystemExit(undisturbed.output())
         for moment in MOMENTS:
-            whole_runs = 0
+            unharmed = 0
             for seed in range(options.times):
                 lost = kill_and_resume(folder, moment, seed)
-                whole_runs += not lost
+                unharmed += not lost
                 print(f"{moment} {seed}: {', '.join(lost) or 'nothing lost'}", file=sys.stderr)
-            table.append({"fault": f"SIGKILL in {moment}", "tried": options.times, "nothing_lost": whole_runs})
-    print("| fault | times tried | times nothing was lost |\n|---|---|---|")
+            table.append({"fault": f"SIGKILL in {moment}", "tried": options.times, "nothing_lost": unharmed})
+    print("| fault | trials | nothing lost |\n|---|---|---|")
     for row in table:
         print(f"| {row['fault']} | {row['tried']} | {row['nothing_lost']} |")
     if options.json:

@@ -1,4 +1,4 @@
-"""The programs, started as a user starts them, or sooner."""
+"""Starting the programs, in a new Python as a user does or in a fork, which is faster."""
 
 import os
 import runpy
@@ -10,25 +10,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-SECONDS = 300  # that a program may take
+SECONDS = 300  # time limit of a program
 
 Done = subprocess.CompletedProcess[str]
 
 
 def start(program: str | Path, *arguments: str | Path, cwd: Path) -> Done:
-    """Run one of the programs, a file or `-m` and a room, in a new Python, as a user does."""
+    """Run a program in a new Python: a file of this project, or `-m` and a module."""
     command = [sys.executable, program if program == "-m" else ROOT / program, *arguments]
     environment = os.environ | SETTINGS
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=SECONDS)
 
 
 def run(program: str | Path, *arguments: str | Path, cwd: Path, stdin: bytes = b"") -> Done:
-    """Run a file in a fork of a process that has imported everything, which is what most programs take longest for.
+    """Run a file in a fork of a process that has imported everything, since imports take most of a program's time.
 
-    Unlike a new Python, it hashes texts as all other forks do, does nothing more when it exits (`atexit`), has the
-    tests beside it on its path, and read variables such as OMP_NUM_THREADS before it was forked.
+    Unlike a new Python, the fork has the same hash seed as all other forks, runs no `atexit` functions, has the tests'
+    folder on its path, and read variables such as OMP_NUM_THREADS before it was forked.
     """
-    from benchmarks.faults import forked  # not earlier: it imports `datasets`, which looks where its cache is
+    from benchmarks.faults import forked  # not earlier: this imports `datasets`, which reads where its cache is
 
     with tempfile.TemporaryDirectory() as name:
         streams = [Path(name) / stream for stream in ("stdin", "stdout", "stderr")]
@@ -41,7 +41,7 @@ def run(program: str | Path, *arguments: str | Path, cwd: Path, stdin: bytes = b
             process.join(SECONDS)
             code = process.exitcode
         finally:
-            process.kill()  # also where the tests are interrupted
+            process.kill()  # also if the tests are interrupted
             process.join()
         out, err = (stream.read_text(encoding="utf-8") for stream in streams[1:])
         assert code is not None, f"{words} took more than {SECONDS} seconds: {err}"
@@ -49,7 +49,7 @@ def run(program: str | Path, *arguments: str | Path, cwd: Path, stdin: bytes = b
 
 
 def become(words: Sequence[str], cwd: Path, streams: Sequence[Path], environment: dict[str, str]) -> None:
-    """Be a program; stdin, stdout and stderr are files."""
+    """Run a program in this process, with files as stdin, stdout and stderr."""
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
