@@ -38,6 +38,9 @@ PRONOUN_VERBS = [
     for verb in VERBS_WITH_OBJECT
     if verb.first and verb.tail in ("", "à") and not verb.en.base.endswith(" on") and not NO_PRONOUN & set(verb.objects)
 ]
+CLITIC_VERBS = [verb for verb in PRONOUN_VERBS if verb.fr.infinitive != "penser"]  # penser à lui, not lui penser
+WANTED_ALONE = [verb for verb in VERBS_ALONE if verb.progressive and verb.fr.infinitive != "mourir"]
+WANTED_WITH_OBJECT = [verb for verb in VERBS_WITH_OBJECT if verb.progressive]
 VEHICLE_VERBS = read_verbs(lexicon.VEHICLES_DO)
 DOINGS = {  # what subjects of a class do
     "animal": [verb for verb in VERBS if verb.fr.infinitive in lexicon.ANIMALS_DO.split()],
@@ -529,12 +532,12 @@ class ClauseRules(PhraseRules):
         """Return an infinitive with an object or an object pronoun; `elided`: le and les may begin it."""
         draw = self.rng.random()
         if draw < 0.2 and elided:
-            verb = self.pick([v for v in PRONOUN_VERBS if v.fr.infinitive != "penser"])
+            verb = self.pick(CLITIC_VERBS)
             clitic = self.clitic(verb, subject, before_vowel=starts_with_vowel(verb.fr.infinitive))
             return self.infinitive(verb, subject, clitic)
         if draw < 0.3:
             return self.infinitive(GO, subject) + self.place("to")
-        verb = self.pick([v for v in (VERBS_WITH_OBJECT if self.chance(0.5) else VERBS_ALONE) if v.progressive])
+        verb = self.pick(WANTED_WITH_OBJECT if self.chance(0.5) else WANTED_ALONE)
         found = self.infinitive(verb, subject)
         if verb.objects and (not verb.alone or self.chance(0.5)):
             found += self.object(verb, subject)

@@ -158,7 +158,7 @@ class Grammar(QuestionRules, PresentationRules, OrderRules, LinkedRules):
             phrase = self.request()
         else:
             phrase = self.order()
-        please = self.pair(*self.rng.choice(PLEASE))
+        please = self.pair(*PLEASE[self.polite])
         return phrase + (self.comma() if self.chance(0.7) else Phrase()) + please
 
     def single_word(self) -> Phrase:

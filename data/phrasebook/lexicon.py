@@ -22,7 +22,7 @@ homme m man/men person; femme f woman/women person; garçon m boy person; fille 
 ami m friend person role; amie f friend person role; professeur m teacher person job; médecin m doctor person job
 étudiant m student person job; étudiante f student person job; élève m pupil person role; bébé m baby person
 voisin m neighbour person role; voisine f neighbour person role; copain m friend person; copine f friend person
--/gens m -/people person; personne f person person
+-/gens m -/people person; personne f person/people person
 monsieur/messieurs m gentleman/gentlemen person; dame f lady person
 policier m policeman/policemen person job; serveur m waiter person job; serveuse f waitress person job
 infirmière f nurse person job; boulanger m baker person job; boulangère f baker person; avocat m lawyer person job
@@ -105,15 +105,16 @@ nez m nose body; bouche f mouth body; oreille f ear body; cœur m heart body
 dent f tooth/teeth body
 """
 
-# French masculine[,feminine[,plurals]], English, place beside the French noun, classes of nouns.
+# French masculine[,feminine[,plurals]], English, place, classes of nouns. Place: before or after the French noun, beside for
+# before it but never after être, never for after être only.
 ADJECTIVES = """
 petit small before everything; grand tall before people; grand big before animal robot vehicle place shop thing furniture opening food street wall
 beau,belle beautiful before people animal objects place shop land; nouveau,nouvelle new before objects robot place shop idea; vieux,vieille old before living objects place shop street
 jeune young before people animal; bon,bonne good before food edible text media game song idea; mauvais bad before food idea media; joli pretty before objects place shop song
-gros,grosse fat before animal; gros,grosse big before food; long,longue long before text idea street media; meilleur best before role; premier,première first before text idea vehicle media time; dernier,dernière last before text idea vehicle time
+gros,grosse fat before animal; gros,grosse big before food; long,longue long before text idea street media; meilleur best beside role; premier,première first beside text idea vehicle media time; dernier,dernière last beside text idea vehicle time
 
-rouge red after objects food wall robot; bleu blue after objects wall robot sky; vert green after objects food wall robot; jaune yellow after objects food wall robot; noir black after animal objects wall robot
-blanc,blanche white after animal objects wall robot; gris grey after animal objects wall robot sky; rose pink after clothes thing; orange,orange,orange,orange orange after clothes; marron,marron,marron,marron brown after animal clothes thing; violet,violette purple after clothes thing
+rouge red after objects food wall robot; bleu blue after objects wall robot; vert green after objects food wall robot; jaune yellow after objects food wall robot; noir black after animal objects wall robot
+blanc,blanche white after animal objects wall robot; gris grey after animal objects wall robot; rose pink after clothes thing; orange,orange,orange,orange orange after clothes; marron,marron,marron,marron brown after animal clothes thing; violet,violette purple after clothes thing
 
 heureux happy after people; fatigué tired after people animal robot; triste sad after people animal; malade sick after people animal; content pleased never people; gentil,gentille kind after people animal robot
 intelligent intelligent after people animal robot; drôle funny after people media text; riche rich after people; pauvre poor after people; célèbre famous after people; fort strong after people animal robot; faible weak after people animal
@@ -145,7 +146,7 @@ chaud = hot; froid = cold; loin = far; ici = here; gratuit = free; fermé = clos
 """
 
 # Adverbs before an adjective, and what stands with être besides an adjective.
-DEGREES = "très = very; trop = too; un peu = a little; vraiment = really; assez = quite; si = so"
+DEGREES = "très = very; trop = too; vraiment = really; assez = quite; si = so"
 BE_STATES = """
 en retard = late; ici = here; là = there; en vacances = on holiday; en colère = angry; à la maison = at home; à l'école = at school; au travail = at work
 au lit = in bed; dehors = outside; en avance = early; en bonne santé = in good health; en danger = in danger; debout = standing; ensemble = together

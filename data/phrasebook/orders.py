@@ -15,7 +15,7 @@ from data.phrasebook.phrases import Subject
 from data.phrasebook.rendering import Phrase
 from data.phrasebook.words import ADJECTIVES, DATIVE_VERBS, Verb, entries
 
-PLEASE = (("s'il vous plaît", "please"), ("s'il te plaît", "please"))
+PLEASE = (("s'il te plaît", "please"), ("s'il vous plaît", "please"))  # to tu, to vous
 
 
 class OrderRules(ClauseRules):
@@ -23,7 +23,8 @@ class OrderRules(ClauseRules):
 
     def order(self) -> Phrase:
         """Viens ici ! Ouvre la porte. Ne pleure pas."""
-        rng, polite = self.rng, self.rng.random() < 0.4
+        rng, polite = self.rng, self.chance(0.4)
+        self.polite = polite
         person = 4 if polite else 1
         self.mark = rng.choice((".", "!"))
         negated, draw = self.chance(0.28), rng.random()
@@ -125,7 +126,7 @@ class OrderRules(ClauseRules):
         phrase = self.order()
         draw = self.rng.random()
         if draw < 0.15:
-            return phrase + self.comma() + self.pair(*self.rng.choice(PLEASE))
+            return phrase + self.comma() + self.pair(*PLEASE[self.polite])
         if draw < 0.25:
             return phrase + self.comma() + self.name()[0]
         if draw < 0.3:

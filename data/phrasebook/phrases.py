@@ -139,6 +139,7 @@ class PhraseRules:
         self.link: tuple[int, int] | None = None  # numbers of a pronoun and of its antecedent
         self.mark = "."
         self.mark_needed = False  # whether the sentence is ambiguous without its mark (Il pleut ?)
+        self.polite = self.chance(0.6)  # whether the sentence says vous rather than tu, where it says please
         self.inner = False  # whether the clauses stand in the présent, because others surround them
         self.set_phrase = False  # whether it is a set phrase or a single word
 
@@ -215,12 +216,12 @@ class PhraseRules:
         plural = (plural or not noun.fr[0]) and not noun.mass and bool(noun.fr[1])
         if not noun.fr[0] and det in ("number", "count"):
             det = "the"
-        drawn = self.adjective(noun.kind, ("before", "after")) if self.chance(adjective) else None
+        drawn = self.adjective(noun.kind, ("before", "after", "beside")) if self.chance(adjective) else None
         head_phrase = self.pair(noun.fr[plural], noun.en[plural])
         head = self.number
         self.nouns.append(head)
         form = self.pair(drawn.form(noun.gender, plural), drawn.en) if drawn else Phrase()
-        before = drawn is not None and drawn.place == "before"
+        before = drawn is not None and drawn.place in ("before", "beside")
         core = Phrase(form.fr + head_phrase.fr if before else head_phrase.fr + form.fr, form.en + head_phrase.en)
         if det == "of":
             return NounPhrase(self.possessed(core, noun, plural, before), noun, plural, head)
@@ -449,7 +450,7 @@ class PhraseRules:
         """Return where a thing lies: on the table, in the bag, in the kitchen."""
         draw = self.rng.random()
         if draw < 0.5:
-            noun = self.pick(NOUNS_OF["furniture"][:6])
+            noun = self.pick(NOUNS_OF["furniture"][:5])
             preposition = self.pair(*self.pick(ON_THINGS))
         elif draw < 0.7:
             noun = self.rng.choice([n for n in NOUNS_OF["thing"] if n.fr[0] in ("sac", "boîte", "panier", "valise")])

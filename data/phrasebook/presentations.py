@@ -1,14 +1,16 @@
 """Rules for what is presented: c'est, il y a, voici, names, professions, ages, times, dates and weather."""
 
 from data.phrasebook import lexicon
-from data.phrasebook.clauses import BE, BE_PAST, DEGREES, HAVE, ClauseRules
+from data.phrasebook.clauses import BE, BE_PAST, DEGREES, HAVE, NOT_GRADED, ClauseRules
 from data.phrasebook.phrases import DAYS, MONTHS, OWNERS, PLACES, SAID_ALONE, SINGULAR, UNOWNED, NounPhrase, Subject
 from data.phrasebook.rendering import Phrase
-from data.phrasebook.words import NOUNS_OF, read_french_verb, translations
+from data.phrasebook.words import NOUNS_OF, Noun, read_french_verb, translations
 
 JUDGEMENTS = translations(lexicon.JUDGEMENTS)
 WEATHER, WEATHER_PAST = translations(lexicon.WEATHER), translations(lexicon.WEATHER_PAST)
 WEATHER_FUTURE = translations(lexicon.WEATHER_FUTURE)
+PRESENTED = [kind for kind in SAID_ALONE if kind not in ("time", "abstract", "season")]  # c'est la vie: that is life
+OWNED_PLACES = ("maison", "chambre", "école", "bureau")
 TODAY = (("aujourd'hui , c'est", "today is"), ("nous sommes", "it is"), ("on est", "it is"), ("c'est", "it is"))
 APPELER = read_french_verb("appeler")
 
@@ -17,56 +19,52 @@ class PresentationRules(ClauseRules):
     """Rules that draw presentations."""
 
     def this_is(self) -> Phrase:
-        """C'est mon ami; c'est bon; ce n'est pas vrai; voici Paul."""
+        """C'est bon; c'est Paul; c'est lundi; c'est mon ami; voici Paul."""
         draw = self.rng.random()
         if draw < 0.4:
-            fr, en = self.pick(JUDGEMENTS)
-            negated, past = self.chance(0.25), self.chance(0.12)
-            degree = (
-                self.pair(*self.pick(DEGREES))
-                if self.chance(0.2)
-                and not fr.startswith("trop")
-                and en not in ("finished", "free", "here", "great", "awful", "open", "closed")
-                else Phrase()
-            )
-            return self.it(past=past, negated=negated, english="it") + degree + self.pair(fr, en)
+            return self.judgement()
         if draw < 0.46:
-            return self.it(past=False, negated=self.chance(0.2), english="this") + self.name()[0]
+            return self.it("this", negated=self.chance(0.2)) + self.name()[0]
         if draw < 0.5:
-            return self.it(past=False, negated=False, english="it") + self.pair(*self.pick(DAYS))
-        noun = self.noun(SAID_ALONE)
-        while noun.kind in ("time", "abstract", "season"):
-            noun = self.noun(SAID_ALONE)
-        det = "my" if noun.kind in ("family", "clan") else self.rng.choice(("a", "a", "my", "the", "of"))
-        if noun.fr[0] in UNOWNED and det in ("my", "of") and noun.kind != "family":
-            det = "the"
-        if (
-            noun.kind in (*PLACES, *SINGULAR, "time")
-            and det in ("my", "of")
-            and noun.fr[0] not in ("maison", "chambre", "école", "bureau")
-        ):
-            det = "the"
-        found = self.noun_phrase(noun, det, adjective=0.25)
+            return self.it("it") + self.pair(*self.pick(DAYS))
+        noun = self.noun(PRESENTED)
+        found = self.noun_phrase(noun, self.presented_determiner(noun), adjective=0.25)
         if draw < 0.6:
-            return (
-                self.pair(self.rng.choice(("voici", "voilà")), "here are" if found.plural else "here is") + found.phrase
-            )
-        negated = self.chance(0.18)
-        if found.plural and det == "a":
-            found = NounPhrase(Phrase(found.phrase.fr, found.phrase.en[1:]), noun, True, found.head)
-        english = "this" if det != "a" else "it"
-        if not found.plural:
-            return self.it(past=False, negated=negated, english=english) + found.phrase
-        they = self.pair("ce", "these" if det != "a" else "they")
-        be = self.pair("sont", "are")
-        negative = self.pair("ne pas", "not") if negated else Phrase()
-        french = (*they.fr, *negative.fr[:1], *be.fr, *negative.fr[1:])
-        return Phrase(french, they.en + be.en + negative.en) + found.phrase
+            here = self.rng.choice(("voici", "voilà"))
+            return self.pair(here, "here are" if found.plural else "here is") + found.phrase
+        return self.identified(found)
 
-    def it(self, *, past: bool, negated: bool, english: str) -> Phrase:
-        """Return c'est, ce n'est pas, c'était: it is, this is not, it was."""
+    def judgement(self) -> Phrase:
+        """C'est bon; ce n'est pas vrai; c'était très beau."""
+        fr, en = self.pick(JUDGEMENTS)
+        it = self.it("it", past=self.chance(0.12), negated=self.chance(0.25))
+        graded = self.chance(0.2) and en not in NOT_GRADED
+        return it + (self.pair(*self.pick(DEGREES)) if graded else Phrase()) + self.pair(fr, en)
+
+    def presented_determiner(self, noun: Noun) -> str:
+        """Draw a kind of determiner for a noun that is presented."""
+        if noun.kind in ("family", "clan"):
+            return "my"
+        det = self.rng.choice(("a", "a", "my", "the", "of"))
+        unowned = noun.fr[0] in UNOWNED or noun.kind in (*PLACES, *SINGULAR)
+        return "the" if det in ("my", "of") and unowned and noun.fr[0] not in OWNED_PLACES else det
+
+    def identified(self, found: NounPhrase) -> Phrase:
+        """C'est mon ami; c'est un chat; ce ne sont pas des chats. English: this is my friend, it is a cat."""
+        first = found.phrase.en[0][0]
+        negated = self.chance(0.18)
+        if found.plural and first == "some":  # they are dogs, not some dogs
+            dogs = Phrase(found.phrase.fr, found.phrase.en[1:])
+            return self.it("they", plural=True, negated=negated) + dogs
+        if found.plural:
+            return self.it("these", plural=True, negated=negated) + found.phrase
+        known = first not in ("a", "some") or found.noun.kind == "person"
+        return self.it("this" if known else "it", negated=negated) + found.phrase
+
+    def it(self, english: str, *, plural: bool = False, past: bool = False, negated: bool = False) -> Phrase:
+        """Return ce and être: c'est, it is; ce ne sont pas, these are not; c'était, it was."""
         it = self.pair("ce", english)
-        be = self.pair("était" if past else "est", "was" if past else "is")
+        be = self.pair("sont", "are") if plural else self.pair("était", "was") if past else self.pair("est", "is")
         negative = self.pair("ne pas", "not") if negated else Phrase()
         return Phrase((*it.fr, *negative.fr[:1], *be.fr, *negative.fr[1:]), it.en + be.en + negative.en)
 

@@ -15,6 +15,7 @@ from data.phrasebook.clauses import (
     RESIDENCE_VERBS,
     VERBS_ALONE,
     VERBS_WITH_OBJECT,
+    WANTED_ALONE,
     ClauseRules,
     Clitic,
     inversion,
@@ -33,6 +34,9 @@ from data.phrasebook.words import (
 WEATHER = translations(lexicon.WEATHER)
 QUESTION_WORDS = (("pourquoi", "why"), ("quand", "when"), ("comment", "how"), ("où", "where"))
 DO = read_verb("faire = do | action thing")
+CAN = next(verb for verb in INFINITIVE_VERBS if verb.en.base == "can")
+HELPING = ("aider", "attendre", "appeler", "comprendre", "entendre", "écouter")
+HELPING_VERBS = [verb for verb in PRONOUN_VERBS if verb.fr.infinitive in HELPING]
 UNCOUNTED = {"mass", "drink", "sound", "cup", "language", "sky", "stuff", "person", "family", "job"}
 COUNTING_VERBS = [
     verb
@@ -81,9 +85,8 @@ class QuestionRules(ClauseRules):
         self.mark = "?"
         draw = self.rng.random()
         subject = self.pronoun(persons=(1, 4)) if draw < 0.7 else self.pronoun(persons=(0, 3))
-        can = next(v for v in INFINITIVE_VERBS if v.en.base == "can")
         tense = "conditional" if self.chance(0.3) else "present"
-        clause = self.verb_phrase(subject, can, tense, form=self.form())
+        clause = self.verb_phrase(subject, CAN, tense, form=self.form())
         if subject.person in (1, 4) and self.chance(0.3):
             verb = self.pick(DATIVE_VERBS)
             clitic = self.rng.choice((Clitic("me", "me"), Clitic("nous", "us")))
@@ -92,13 +95,7 @@ class QuestionRules(ClauseRules):
             ).phrase
             return clause + self.infinitive(verb, subject, clitic) + what
         if subject.person in (1, 4) and self.chance(0.5):
-            verb = self.rng.choice(
-                [
-                    v
-                    for v in PRONOUN_VERBS
-                    if v.fr.infinitive in ("aider", "attendre", "appeler", "comprendre", "entendre", "écouter")
-                ]
-            )
+            verb = self.rng.choice(HELPING_VERBS)
             return clause + self.infinitive(verb, subject, Clitic("me", "me"))
         return clause + self.infinitive_with_object(subject)
 
@@ -114,7 +111,7 @@ class QuestionRules(ClauseRules):
                 if draw < 0.35
                 else (self.pick(RESIDENCE_VERBS), True)
                 if draw < 0.65
-                else (self.pick(VERBS_ALONE), False)
+                else (self.pick(WANTED_ALONE), False)
             )
             subject = self.subject()
             if verb.fr.infinitive in ("travailler", "étudier"):
@@ -127,7 +124,7 @@ class QuestionRules(ClauseRules):
             clause = self.action_clause(form, question=True)
         else:
             subject = self.subject()
-            verb = self.pick([v for v in VERBS_ALONE if v.progressive])
+            verb = self.pick(WANTED_ALONE)
             clause = self.verb_phrase(subject, verb, self.rng.choice(("present", "past", "near", "near")), form=form)
             if verb.objects and not verb.alone:
                 clause += self.object(verb, subject)

@@ -7,9 +7,10 @@ from typing import Any
 from data.phrasebook.words import starts_with_vowel
 
 Token = tuple[str, int]  # a word, and the number that it has in common with its translation
-Word = tuple[str, set[int]]  # a word between spaces, and the numbers of the tokens that it is made of
+Word = tuple[str, tuple[int, ...]]  # a word between spaces, and the numbers of the tokens that it is made of
 
 ELIDED = {"je", "le", "la", "ne", "de", "que", "me", "te", "se", "ce"}
+AN_BEFORE = tuple("aeiouAEIOU")
 CONTRACTED = {("de", "le"): "du", ("de", "les"): "des", ("à", "le"): "au", ("à", "les"): "aux"}
 
 
@@ -55,11 +56,11 @@ def french_words(tokens: tuple[Token, ...]) -> list[Word]:
             elif text == "si" and following in ("il", "ils"):
                 text = "s'"
         if words and (elided or text[0] in "-,"):
-            words[-1] = (words[-1][0] + text, words[-1][1] | {number})
+            words[-1] = (words[-1][0] + text, (*words[-1][1], number))
         elif words and (words[-1][0], text) in CONTRACTED:
-            words[-1] = (CONTRACTED[words[-1][0], text], words[-1][1] | {number})
+            words[-1] = (CONTRACTED[words[-1][0], text], (*words[-1][1], number))
         else:
-            words.append((text, {number}))
+            words.append((text, (number,)))
         elided = text[-1] == "'"
     return words
 
@@ -69,21 +70,21 @@ def english_words(tokens: tuple[Token, ...]) -> list[Word]:
     words: list[Word] = []
     for i, (text, number) in enumerate(tokens):
         following = tokens[i + 1][0] if i + 1 < len(tokens) else ""
-        if text == "a" and following.startswith(tuple("aeiou")) and not following.startswith(("uni", "use", "eur")):
+        if text == "a" and following[:1] in AN_BEFORE and not following.startswith(("uni", "use", "Eur")):
             text = "an"
         if words and (text in (",", "'s") or (text == "not" and words[-1][0] == "can")):
-            words[-1] = (words[-1][0] + text, words[-1][1] | {number})
+            words[-1] = (words[-1][0] + text, (*words[-1][1], number))
         else:
-            words.append((text, {number}))
+            words.append((text, (number,)))
     return words
 
 
 def add_mark(words: list[Word], mark: str, number: int, *, space: bool) -> None:
     """Append a final mark to the last word, or as a word of its own."""
     if space:
-        words.append((mark, {number}))
+        words.append((mark, (number,)))
     elif mark:
-        words[-1] = (words[-1][0] + mark, words[-1][1] | {number})
+        words[-1] = (words[-1][0] + mark, (*words[-1][1], number))
 
 
 def positions(words: list[Word]) -> dict[int, list[int]]:

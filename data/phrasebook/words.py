@@ -102,7 +102,7 @@ class Adjective:
 
     fr: tuple[str, str, str, str]
     en: str
-    place: str  # "before" or "after" the French noun, or "never" beside it
+    place: str  # "before" or "after" the French noun; "beside": before it, not after être; "never" beside it
     kinds: frozenset[str]
 
     def form(self, gender: str, plural: bool) -> str:
