@@ -1,4 +1,4 @@
-"""Look at attention: `uv run visualize.py export|lesson|align|report`.
+"""Show the attention of translations: `uv run visualize.py export|lesson|align|report`.
 
 Commands:
     export   write the attention of sentences as arrays, JSON, pictures and a page

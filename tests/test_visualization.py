@@ -1,5 +1,7 @@
 """Claims about recording attention maps, exporting them, and aligning words by them."""
 
+import base64
+import hashlib
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -41,6 +43,7 @@ from visualization.sentence import (
     take_maps,
     word_spans,
 )
+from visualization.template import fill
 from visualize import main
 
 Captured = pytest.CaptureFixture[str]
@@ -200,6 +203,20 @@ def test_translate_writes_the_attention_of_its_translations(
     assert capsys.readouterr().out.splitlines()[0] == " ".join(translations)
 
 
+@pytest.mark.parametrize("template", ["attention.html", "lesson.html"])
+def test_a_page_loads_nothing_and_its_policy_allows_its_own_scripts_and_styles_only(template: str) -> None:
+    html = fill(template, {"token": "</script><script>alert(1)</script>"})
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]  # type: ignore[index]
+    directives = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
+    assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
+    for tag in ("script", "style"):
+        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", html, flags=re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() for content in contents]
+        assert hashes and directives[f"{tag}-src"].split() == [f"'sha256-{hash}'" for hash in hashes]
+    assert not re.search(r"<(link|script|img)[^>]* (href|src)=", html) and "__DATA__" not in html
+    assert html.count("<script") == html.count("</script>") == html.count("<script>") + 1  # the data
+
+
 # --- word alignment
 
 
@@ -301,16 +318,27 @@ def test_wrong_flags_are_refused_in_one_sentence(
 
 @slow
 @pytest.mark.usefixtures("small_phrasebook")
-def test_the_report_measures_alignment_and_pronouns(trained: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_the_report_measures_alignment_and_pronouns(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    from data import phrasebook
+
+    monkeypatch.setitem(phrasebook.SIZES, "test", 200)
     checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
     checkpoint["datamodule_hyper_parameters"] |= {"path": "phrasebook", "streaming": True}
-    torch.save(checkpoint, tmp_path / "other.ckpt")
-    main(["report", f"--checkpoint={tmp_path / 'other.ckpt'}", "--beam_size=1"])
+    path = tmp_path / "phrasebook.ckpt"
+    torch.save(checkpoint, path)
+    rows = list(Translator.load(path).corpus().load()["test"])
+    n_pronouns = sum(row["pronoun_fr"] >= 0 for row in rows)
+    n_choices = sum(len(row["nouns_fr"]) > 1 for row in rows)
+    main(["report", f"--checkpoint={path}", "--beam_size=1"])
     report = capsys.readouterr().out
     percentages = [float(number) for number in re.findall(r"([\d.]+)%", report)]
     assert len(percentages) >= 7 and all(0 <= number <= 100 for number in percentages)
-    assert "of 185 that stand for a noun" in report and "62 test sentences with more than one noun" in report
-    assert "1,000 test pairs" in report and "of the diagonal" in report and "head 1" in report and "--start" in report
+    assert 0 < n_choices < n_pronouns < len(rows) == 200
+    assert f"of {n_pronouns} that stand for a noun" in report
+    assert f"{n_choices} test sentences with more than one noun" in report
+    assert "200 test pairs" in report and "of the diagonal" in report and "head 1" in report and "--start" in report
 
 
 @slow

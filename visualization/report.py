@@ -1,4 +1,4 @@
-"""What attention says about phrasebook sentences: word alignment, and the noun that a pronoun stands for."""
+"""Measures of attention on phrasebook sentences: word alignment, and the noun that a pronoun stands for."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple

@@ -47,7 +47,7 @@ async function weightsOf(s, kind) {
       const stream = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip"));
       buffer = await new Response(stream).arrayBuffer();
     }
-    const view = new DataView(buffer); // little-endian on every machine
+    const view = new DataView(buffer); // reads little-endian numbers on every machine
     const weights = new Float32Array(buffer.byteLength / 2);
     for (let i = 0; i < weights.length; i++) weights[i] = view.getUint16(2 * i, true) / DATA.scale;
     decodedWeights.set(name, weights);

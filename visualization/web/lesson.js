@@ -237,7 +237,7 @@ function addNavigationLink(step) {
   document.querySelector("nav ol").append(element("li", {}, link));
 }
 
-/** Add the grids of a step and the panel of explanations that they share. */
+/** Add the grids of a step, and one panel for the explanations of their cells. */
 function addGrids(step) {
   const panel = element("div", { class: "explanation", hidden: "" });
   for (const figure of selectAll("[data-matrix]", step)) {
