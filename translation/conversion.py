@@ -1,5 +1,6 @@
 """A checkpoint as a CTranslate2 model: a folder that the CTranslate2 engine, and other programs, translate with."""
 
+import errno
 import json
 import shutil
 import tempfile
@@ -31,11 +32,11 @@ def convert(checkpoint: Checkpoint, output: Path, stamp: dict[str, Any] | None =
         stamp: identifies the checkpoint file, so that a change of it is noticed.
 
     Raises:
-        UserError: CTranslate2 has no layers of this kind, or the folder holds something else.
-        OSError: the folder cannot be written.
+        UserError: CTranslate2 has no layers of this kind.
+        OSError: the folder cannot be written, or it holds something else.
     """
     if output.exists() and not (output / "model.bin").is_file():
-        raise UserError(f"{output} exists and holds no CTranslate2 model, so it is not replaced")
+        raise FileExistsError(errno.EEXIST, "holds no CTranslate2 model, so it is not replaced", str(output))
     spec = specification(checkpoint.model, checkpoint.tokenizer)
     try:
         spec.validate()

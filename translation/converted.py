@@ -41,7 +41,7 @@ def open_converted(checkpoint: Path) -> Converted:
     kept = checkpoint.with_suffix(".ctranslate2")
     settings = read_settings(kept)
     if settings is None or settings["stamp"] != stamp:
-        kept = convert(checkpoint, kept, stamp)
+        kept = write_converted(checkpoint, kept, stamp)
         settings = read_settings(kept)
     if settings is None:
         raise UserError(f"{kept} cannot be read: remove it, so that the checkpoint is converted again")
@@ -58,17 +58,17 @@ def read_settings(folder: Path) -> dict[str, Any] | None:
     return settings if complete and {"stamp", "data", "alignment"} <= settings.keys() else None
 
 
-def convert(checkpoint: Path, folder: Path, stamp: dict[str, int]) -> Path:
-    """Convert a checkpoint into a folder, or into a temporary one if that cannot be written -> where it is."""
+def write_converted(checkpoint: Path, folder: Path, stamp: dict[str, int]) -> Path:
+    """Convert a checkpoint into a folder, or into a temporary one if that cannot be written; return the folder."""
     from translation.checkpoint import read_checkpoint
     from translation.conversion import convert
 
     content = read_checkpoint(checkpoint)
     try:
         convert(content, folder, stamp)
-    except (OSError, UserError) as error:
+    except OSError as error:
         TEMPORARY.append(tempfile.TemporaryDirectory(prefix="ctranslate2-"))
-        warn(f"the converted model is not kept: {folder} cannot be written ({error})")
+        warn(f"the converted model is not kept: {folder}: {error.strerror}")
         folder = Path(TEMPORARY[-1].name) / folder.name
         convert(content, folder, stamp)
     return folder

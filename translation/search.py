@@ -74,8 +74,12 @@ def search(
         logits = step(beams.tokens[:, :, -1], parents)  # (B, K, V)
         if n_beams >= logits.size(-1):
             raise UserError(f"--beam_size {n_beams} must be smaller than the vocabulary of {logits.size(-1)} tokens")
-        next_log_probs = logits.float().log_softmax(dim=-1)  # (B, K, V)
-        constrain(next_log_probs, beams, length, options, prefix)
+        logits = logits.float()
+        if options.no_repeat_ngram_size:
+            forbid_repeats(logits, beams.tokens, options.no_repeat_ngram_size)
+        next_log_probs = logits.log_softmax(dim=-1)  # (B, K, V)
+        rows = beams.sentences.to(device)
+        constrain(next_log_probs, length, options.min_length, None if prefix is None else prefix[rows])
 
         # A hypothesis can end in EOS only once, so the best 2 K candidates hold at least K unfinished ones.
         candidates, origins = expand(beams, next_log_probs, 2 * n_beams)  # (B, 2 K) hypotheses
@@ -90,33 +94,44 @@ def search(
     return [sorted(found, key=lambda h: -h.score)[: options.n_best] for found in finished]
 
 
-def constrain(next_log_probs: Tensor, beams: Beams, length: int, options: SearchOptions, prefix: Tensor | None) -> None:
+def forbid_repeats(logits: Tensor, tokens: Tensor, n: int) -> None:
+    """Set the logits of tokens that would repeat an n-gram to -inf, in place.
+
+    The softmax that follows gives their probability to the other tokens, as CTranslate2 does.
+
+    Args:
+        logits: of the next tokens (B, K, V).
+        tokens: ids so far, BOS first (B, K, N + 1).
+        n: tokens of an n-gram.
+    """
+    if tokens.size(-1) <= n:
+        return
+    # The n-gram that a new token would complete begins with the last n - 1 tokens. Where these occurred before, the
+    # token that followed them is forbidden.
+    ngrams = tokens[:, :, 1:].unfold(-1, n, 1)  # (B, K, windows, n)
+    last = tokens[:, :, None, tokens.size(-1) - (n - 1) :]  # (B, K, 1, n - 1)
+    repeats = (ngrams[..., :-1] == last).all(dim=-1)  # (B, K, windows)
+    penalties = torch.zeros_like(repeats, dtype=logits.dtype).masked_fill(repeats, float("-inf"))
+    logits.scatter_add_(-1, ngrams[..., -1], penalties)
+
+
+def constrain(log_probs: Tensor, length: int, min_length: int, prefix: Tensor | None) -> None:
     """Set the log-probabilities of forbidden tokens to -inf, in place; the others keep the model's values.
 
     Args:
-        next_log_probs: (B, K, V).
-        beams: the hypotheses that the tokens would extend.
-        length: their number of tokens with the new one.
-        options: `min_length` and `no_repeat_ngram_size`.
-        prefix: see `search`.
+        log_probs: of the next tokens (B, K, V).
+        length: number of tokens of a hypothesis with the next one.
+        min_length: least number of tokens before EOS.
+        prefix: ids with which the translation of each sentence begins, padded with PAD (B, P); None for no prefix.
     """
-    next_log_probs[..., NEVER_GENERATED] = float("-inf")
-    if length <= options.min_length:
-        next_log_probs[..., EOS] = float("-inf")
-    n = options.no_repeat_ngram_size
-    if n and length > n:
-        # The n-gram that a new token would complete begins with the last n - 1 tokens. Where these occurred before, the
-        # token that followed them is forbidden.
-        ngrams = beams.tokens[:, :, 1:].unfold(-1, n, 1)  # (B, K, windows, n)
-        last = beams.tokens[:, :, None, beams.tokens.size(-1) - (n - 1) :]  # (B, K, 1, n - 1)
-        repeats = (ngrams[..., :-1] == last).all(dim=-1)  # (B, K, windows)
-        penalties = torch.zeros_like(repeats, dtype=next_log_probs.dtype).masked_fill(repeats, float("-inf"))
-        next_log_probs.scatter_add_(-1, ngrams[..., -1], penalties)
+    log_probs[..., NEVER_GENERATED] = float("-inf")
+    if length <= min_length:
+        log_probs[..., EOS] = float("-inf")
     if prefix is not None and length <= prefix.size(1):
-        given = prefix[beams.sentences.to(prefix.device), length - 1]  # (B,)
+        given = prefix[:, length - 1]  # (B,)
         rows = (given != PAD).nonzero().squeeze(1)
-        next_log_probs[rows] = float("-inf")
-        next_log_probs[rows, :, given[rows]] = 0.0  # a given token is certain
+        log_probs[rows] = float("-inf")
+        log_probs[rows, :, given[rows]] = 0.0  # a given token is certain
 
 
 def expand(beams: Beams, next_log_probs: Tensor, n_candidates: int) -> tuple[Beams, Tensor]:
