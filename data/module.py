@@ -19,10 +19,9 @@ from constants import MAX_TOKENS
 from data import cache
 from data.batching import TokenBatches, fits_network, tokenise
 from data.cleaning import PARALLEL_ROWS, DropReason, clean, clean_block, held_out_hashes
-from data.readers import load_pairs
+from data.readers import load_pairs, reading_errors
 from data.splits import column
 from data.streaming import StreamedBatches
-from data.tables import parser_errors
 from data.tokenizer import Tokenizer
 from errors import UserError
 
@@ -44,7 +43,6 @@ def frozen_objects() -> Iterator[None]:
     Forked processes share memory pages until one of them writes: without this, cleaning and tokenising Tatoeba in two
     processes held 943 MB at most, with it 677 MB.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield
@@ -59,6 +57,7 @@ class TranslationData(L.LightningDataModule):
         self,
         path: str | None = "phrasebook",
         subset: str | None = None,
+        columns: str | None = None,
         source_lang: str = "fr",
         target_lang: str = "en",
         vocab_size: int = 8000,
@@ -75,8 +74,9 @@ class TranslationData(L.LightningDataModule):
             UserError: if a number is out of its range.
 
         Args:
-            path: `phrasebook`, a folder, a file, or a Hub data set (`org/name`).
+            path: `phrasebook`, a folder, a file, a zip archive, or a Hub data set (`org/name`).
             subset: configuration of a Hub data set, or a subfolder of `path` (`en-fr`).
+            columns: names of the first columns of a TSV or CSV table without a header, in order (`en,fr`).
             source_lang: code of the source language: a file ending or a column.
             target_lang: code of the target language: a file ending or a column.
             vocab_size: tokens of the joint vocabulary, special tokens and 256 bytes included.
@@ -93,6 +93,8 @@ class TranslationData(L.LightningDataModule):
         for name, minimum in MINIMA.items():
             if self.hparams[name] < minimum:
                 raise UserError(f"data.{name} must be at least {minimum}, not {self.hparams[name]}")
+        # The phrasebook draws set phrases as often as people say them: there a repetition is a weight, no accident.
+        self.keep_duplicates = path == "phrasebook"
         self.splits: DatasetDict | None = None
         self.stream: IterableDataset | None = None  # the training pairs, if they are streamed
 
@@ -122,11 +124,13 @@ class TranslationData(L.LightningDataModule):
         if h.path is None:
             raise UserError("data.path is missing: give a folder, a file or a Hub data set (--data.path DIR)")
         num_proc = usable_cores()
-        found = load_pairs(h.path, h.subset, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming)
+        found = load_pairs(
+            h.path, h.subset, h.columns, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming
+        )
         if h.streaming:
             self.stream = found.get("train")
             found = self._head(found)
-        splits, report = clean(found, h.path, h.max_words, h.max_ratio, h.seed, num_proc)
+        splits, report = clean(found, h.path, h.max_words, h.max_ratio, h.seed, num_proc, self.keep_duplicates)
         for sentence in report:
             logger.info(sentence)
         self.tokenizer = self._tokenizer(splits["train"])
@@ -142,7 +146,7 @@ class TranslationData(L.LightningDataModule):
             f"streaming: the tokenizer, and splits that are not given, come from the first {SAMPLE:,} pairs; "
             f"duplicates are removed, and pairs shuffled, within blocks of {h.block_pairs:,}"
         )
-        with parser_errors(h.path):
+        with reading_errors(h.path):
             return {
                 split: Dataset.from_list(list(ds.take(SAMPLE) if split == "train" else ds))
                 for split, ds in found.items()
@@ -189,7 +193,7 @@ class TranslationData(L.LightningDataModule):
     def _prepare_block(self, rows: dict[str, list[str]]) -> tuple[Dataset, np.ndarray]:
         """Return the tokenised pairs of a stream's block that are kept, and the `DropReason` of each of its pairs."""
         h: Any = self.hparams
-        kept, reason = clean_block(rows, h.max_words, h.max_ratio, self.held_out)
+        kept, reason = clean_block(rows, h.max_words, h.max_ratio, self.held_out, self.keep_duplicates)
         ds = Dataset.from_dict(kept | tokenise(kept, self.tokenizer.model))
         fits = fits_network(column(ds, "src_length"), column(ds, "tgt_length"))
         if not fits.all():

@@ -1,18 +1,32 @@
 """The splits train, val and test: their names, and how missing ones are cut from train."""
 
+import re
+
 import numpy as np
 from datasets import Dataset
 
 SPLITS = ("train", "val", "test")
-ALIASES = {"validation": "val", "valid": "val", "dev": "val"}
+WORDS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "newsdev"),
+    "test": ("test", "tst", "newstest", "devtest"),
+}
+SPLIT_OF_WORD = {word: split for split, words in WORDS.items() for word in words}
 MAX_CUT = 2000  # most source sentences that are moved from train to a missing split
 CUT_FRACTION = 20  # at most one source sentence in so many is moved
 
 
-def split_of(name: str) -> str | None:
-    """Return the split that a name denotes (`validation` -> `val`), or None."""
-    split = ALIASES.get(name, name)
-    return split if split in SPLITS else None
+def split_of(word: str) -> str | None:
+    """Return the split that a word denotes (`validation` -> `val`), or None."""
+    return SPLIT_OF_WORD.get(word)
+
+
+def split_in(name: str) -> str | None:
+    """Return the split that a file name mentions (`newstest2014-fren` -> `test`, `train-00000` -> `train`), or None.
+
+    The first word that denotes a split counts; words are runs of letters.
+    """
+    return next((split for word in re.findall("[a-z]+", name.lower()) if (split := split_of(word))), None)
 
 
 def column(ds: Dataset, name: str) -> np.ndarray:

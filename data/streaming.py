@@ -13,7 +13,7 @@ from torch import Tensor
 
 from data.batching import Batch, TokenBatches
 from data.cleaning import DropReason, count_reasons, summary
-from data.tables import parser_errors
+from data.readers import reading_errors
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class StreamedBatches:
         """Yield the blocks from the current state on; the last is empty and its state is `done`."""
         state, stream = self.state, iter(self.stream)
         while True:
-            with parser_errors(self.path):
+            with reading_errors(self.path):
                 pairs = list(islice(stream, self.block_pairs))
             tokenised, reason = self.prepare_block({side: [pair[side] for pair in pairs] for side in ("src", "tgt")})
             seed = np.random.SeedSequence((self.seed, state["epoch"], state["row"])).generate_state(1)

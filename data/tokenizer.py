@@ -3,7 +3,8 @@
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 import sentencepiece as spm
 
@@ -18,6 +19,21 @@ def normalise(text: str) -> str:
     """
     text = re.sub("[\ud800-\udfff]", "\ufffd", text)
     return " ".join(unicodedata.normalize("NFC", text).replace("’", "'").split())
+
+
+def with_marks(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences, and then each word with two different marks, a twentieth as often as it occurs.
+
+    SentencePiece starts from substrings that are followed by at least two different characters. A word that a space
+    follows everywhere, such as "are" or "une", is none of them, and would be split however frequent it is.
+    """
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(sentence.split())
+        yield sentence
+    for word, n in counts.items():
+        if word[-1].isalpha():
+            yield from [f"{word}.", f"{word},"] * (n // 20)
 
 
 class Tokenizer:
@@ -58,7 +74,7 @@ class Tokenizer:
         model = io.BytesIO()
         try:
             spm.SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences),
+                sentence_iterator=with_marks(sentences),
                 model_writer=model,
                 vocab_size=vocab_size,
                 model_type="unigram",
@@ -73,7 +89,7 @@ class Tokenizer:
                 minloglevel=2,
             )
         except RuntimeError as error:
-            detail = str(error).split(") ")[-1]  # the text after the location in SentencePiece's source
+            detail = str(error).split("] ")[-1]  # the text after the condition that failed
             raise UserError(
                 f"the training text is too small for data.vocab_size {vocab_size}: lower it, or give more text "
                 f"({detail})"

@@ -1,20 +1,27 @@
 """Claims about the tokenizer, the readers, cleaning and the batches."""
 
+import bz2
 import copy
+import csv
 import gc
+import gzip
 import io
 import json
+import lzma
 import math
 import random
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.sax.saxutils import escape
 
 import lightning as L
 import numpy as np
@@ -27,24 +34,63 @@ from conftest import TINY
 from programs import ROOT
 
 from constants import EOS, MAX_TOKENS, PAD
-from data import phrasebook
 from data.batching import Batch, TokenBatches, group_by_length, pad
 from data.cache import code_stamp
 from data.cleaning import DESCRIPTIONS, DropReason, clean
+from data.files import CorpusFile
 from data.module import TranslationData
-from data.phrasebook import Grammar
+from data.parallel import pair_up, pairs_by_split
 from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer, normalise
 from errors import UserError, one_sentence
 
-GRAMMAR = Grammar(seed=8)
-ROWS = [GRAMMAR.sentence() for _ in range(400)]
-PAIRS = list(dict.fromkeys((row["fr"], row["en"]) for row in ROWS))[:320]  # distinct
-TEXT = [fr for fr, _ in PAIRS]
+SUBJECTS = {
+    "le chat": "the cat", "l’école": "the school", "une élève": "a pupil", "mon frère": "my brother",
+    "la reine": "the queen", "notre voisin": "our neighbour", "quelqu'un": "someone", "ce garçon": "this boy",
+}  # fmt: skip
+VERBS = {
+    "voit": "sees", "n'aime pas": "does not like", "cherche": "is looking for", "a déjà": "already has",
+    "vend": "sells", "a oublié": "forgot", "dessine": "draws", "voudrait": "would like", "protège": "protects",
+}  # fmt: skip
+OBJECTS = {
+    "la gare": "the station", "un œuf": "an egg", "des cerises": "cherries", 'le "Nord"': 'the "North"',
+    "son vélo": "his bicycle", "deux chapeaux": "two hats", "cette photo": "this picture", "les gâteaux": "the cakes",
+}  # fmt: skip
+TIMES = {
+    "aujourd’hui": "today", "le matin, à huit heures": "in the morning, at eight", "souvent": "often",
+    "hier": "yesterday", "chaque dimanche": "every Sunday", "en juin": "in June", "trop tard": "too late",
+}  # fmt: skip
+
+
+def make_pairs(n: int) -> list[tuple[str, str]]:
+    """Return n different sentence pairs of one to three clauses."""
+    draw = random.Random(1)
+    pairs: dict[tuple[str, str], None] = {}
+    while len(pairs) < n:
+        clauses = [
+            [draw.choice(list(words.items())) for words in (SUBJECTS, VERBS, OBJECTS, TIMES)[: draw.choice((3, 4))]]
+            for _ in range(draw.choice((1, 1, 2, 3)))
+        ]
+        fr, en = (" - ".join(" ".join(word[side] for word in clause) for clause in clauses) for side in (0, 1))
+        pairs[fr.capitalize() + ".", en.capitalize() + "."] = None
+    return list(pairs)
+
+
+PAIRS = make_pairs(320)
+FR, EN = zip(*PAIRS, strict=True)
 
 
 def data(path: object, **settings: object) -> TranslationData:
-    return TranslationData(**({"path": str(path), "vocab_size": 400, "batch_tokens": 300} | settings))  # type: ignore[arg-type]
+    return TranslationData(**({"path": str(path), "vocab_size": 360, "batch_tokens": 300} | settings))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of parallel files: distinct pairs, so that streams, which remove duplicates in blocks only, keep all."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, pairs in (("train", PAIRS[:280]), ("val", PAIRS[280:300]), ("test", PAIRS[300:])):
+        write_pairs(folder, split, pairs)
+    return folder
 
 
 def write_pairs(folder: Path, split: str, pairs: list[tuple[str, str]]) -> None:
@@ -64,25 +110,25 @@ def test_the_tokenizer_is_imported_without_pytorch_and_the_libraries_of_training
 
 
 def test_no_input_is_unknown_and_decoding_restores_the_text() -> None:
-    tokenizer = Tokenizer.train(TEXT, 400)
+    tokenizer = Tokenizer.train(FR, 330)
     for text in ("Je suis heureux.", "日本語 🙂 ß", "a\u202fb", "œuvre"):
         ids = tokenizer.encode([text])
         assert 3 not in ids[0] and ids[0][-1] == 2
         assert tokenizer.decode(ids) == [normalise(text)]
-    assert len(tokenizer) == 400
-    assert Tokenizer(tokenizer.model).encode(TEXT[:9]) == tokenizer.encode(TEXT[:9])
+    assert len(tokenizer) == 330
+    assert Tokenizer(tokenizer.model).encode(FR[:9]) == tokenizer.encode(FR[:9])
 
 
 def test_tokens_are_written_with_their_spaces() -> None:
-    tokenizer = Tokenizer.train(TEXT, 400)
+    tokenizer = Tokenizer.train(FR, 330)
     ids = tokenizer.encode(["le chat"])[0]
     assert "".join(tokenizer.tokens(ids)) == "▁le▁chat</s>"
 
 
 def test_a_model_with_other_special_ids_is_refused() -> None:
     model = io.BytesIO()
-    options = {"vocab_size": 60, "hard_vocab_limit": False, "minloglevel": 2}
-    spm.SentencePieceTrainer.train(sentence_iterator=iter(TEXT), model_writer=model, **options)
+    options = {"vocab_size": 120, "hard_vocab_limit": False, "minloglevel": 2}
+    spm.SentencePieceTrainer.train(sentence_iterator=iter(FR), model_writer=model, **options)
     with pytest.raises(UserError, match=r"special ids \(-1, 1, 2, 0\), expected \(0, 1, 2, 3\)"):
         Tokenizer(model.getvalue())
     with pytest.raises(UserError, match="cannot be read"):
@@ -90,7 +136,7 @@ def test_a_model_with_other_special_ids_is_refused() -> None:
 
 
 def test_a_decoded_line_break_becomes_a_space() -> None:
-    tokenizer = Tokenizer.train(TEXT, 400)
+    tokenizer = Tokenizer.train(FR, 330)
     ids = [tokenizer.processor.piece_to_id(piece) for piece in ("▁le", "<0x0A>", "<0x0A>", "▁le")]
     assert tokenizer.decode([ids]) == ["le le"]
 
@@ -102,57 +148,252 @@ def test_spaces_accents_and_apostrophes_have_one_form() -> None:
 
 def test_a_vocabulary_too_large_for_the_text_is_refused() -> None:
     with pytest.raises(UserError, match="vocab_size 9000"):
-        Tokenizer.train(TEXT[:50], 9000)
+        Tokenizer.train(FR[:50], 9000)
 
 
 # --- readers
-@pytest.mark.parametrize(
-    ("kind", "subset"),
-    [(kind, None) for kind in ("folder", "prefix", "tsv", "csv", "jsonl", "parquet", "data/train-{}")]
-    + [("en-fr/train-{}", None), ("en-fr/train-{}", "en-fr"), ("en-fr/train/{}", "en-fr")],
-)
-def test_every_form_of_corpus_gives_the_same_pairs(kind: str, subset: str | None, tmp_path: Path) -> None:
-    fr, en = zip(*PAIRS, strict=True)
-    path = tmp_path / "corpus"
-    nested = pa.table({"id": range(len(fr)), "translation": [{"fr": a, "en": b} for a, b in PAIRS]})
-    if kind in ("folder", "prefix"):
-        stem = path / "train" if kind == "folder" else path
+
+
+def compress(path: Path, ending: str) -> Path:
+    """Replace a file by a compressed one, in two parts as `cat a.gz b.gz` leaves them, and return its path."""
+    content = path.read_bytes()
+    halves = content[: len(content) // 2], content[len(content) // 2 :]
+    if ending == ".zst":
+        packed = b""
+        for half in halves:
+            buffer = pa.BufferOutputStream()
+            with pa.CompressedOutputStream(buffer, "zstd") as stream:
+                stream.write(half)
+            packed += buffer.getvalue().to_pybytes()
+    else:
+        packed = b"".join({".gz": gzip, ".bz2": bz2, ".xz": lzma}[ending].compress(half) for half in halves)
+    path.unlink()
+    path = path.with_name(path.name + ending)
+    path.write_bytes(packed)
+    return path
+
+
+def write_zip(path: Path, contents: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return path
+
+
+def lines(texts: Iterable[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
+
+
+def tmx(pairs: Iterable[tuple[str, str]], fr: str = "fr", en: str = "en") -> str:
+    units = (
+        f'<tu><tuv xml:lang="{fr}"><seg>{escape(a)}</seg></tuv><tuv xml:lang="{en}"><seg>{escape(b)}</seg></tuv></tu>'
+        for a, b in pairs
+    )
+    return f'<?xml version="1.0"?>\n<tmx version="1.4"><header/><body>\n{lines(units)}</body></tmx>\n'
+
+
+SEPARATED = ("tsv", "txt", "csv")
+
+
+def write_table(path: Path, rows: Iterable[Iterable[str]], encoding: str = "utf-8") -> None:
+    """Write CSV with quotes where they are needed, or fields between tabs."""
+    with path.open("w", encoding=encoding, newline="") as file:
+        if path.suffix == ".csv":
+            csv.writer(file).writerows(rows)
+        else:
+            file.write(lines("\t".join(row) for row in rows))
+
+
+def write_corpus(folder: Path, form: str) -> Path:
+    """Write `PAIRS` in a form, and return the path that a user would give."""
+    path = folder / "corpus"
+    nested = pa.table({"id": range(len(FR)), "translation": [{"fr": a, "en": b} for a, b in PAIRS]})
+    if form in ("folder", "any stem", "prefix", "one side"):
+        stem = {"folder": path / "train", "any stem": path / "Books.en-fr"}.get(form, path)
         stem.parent.mkdir(exist_ok=True)
-        for lang, side in (("fr", fr), ("en", en)):
-            Path(f"{stem}.{lang}").write_text("".join(f"{line}\n" for line in side), encoding="utf-8")
-    elif kind in ("tsv", "csv"):
-        path = path.with_suffix(f".{kind}")
-        separator = "\t" if kind == "tsv" else ","
-        path.write_text("".join(f"{a}{separator}{b}\n" for a, b in [("fr", "en"), *PAIRS]), encoding="utf-8")
-    elif kind == "jsonl":
+        for lang, side in (("fr", FR), ("en", EN)):
+            Path(f"{stem}.{lang}").write_text(lines(side), encoding="utf-8")
+        return path.with_suffix(".en") if form == "one side" else path
+    if form in SEPARATED:
+        path = path.with_suffix(f".{form}")
+        write_table(path, [("fr", "en"), *PAIRS])
+    elif form == "jsonl":
         path = path.with_suffix(".jsonl")
-        path.write_text(
-            "".join(json.dumps({"translation": {"en": b, "fr": a}}) + "\n" for a, b in PAIRS), encoding="utf-8"
-        )
-    elif kind == "parquet":
+        path.write_text(lines(json.dumps({"translation": {"en": b, "fr": a}}) for a, b in PAIRS), encoding="utf-8")
+    elif form == "parquet":
         path = path.with_suffix(".parquet")
-        pa.parquet.write_table(pa.table({"fr": fr, "en": en}), path)
+        pa.parquet.write_table(pa.table({"fr": FR, "en": EN}), path)
+    elif form == "tmx":
+        path = path.with_suffix(".tmx")
+        path.write_text(tmx(PAIRS), encoding="utf-8")
+    elif form == "zip of texts":  # as OPUS has them
+        texts = {"Books.en-fr.fr": lines(FR), "Books.en-fr.en": lines(EN), "README": "x\n", "LICENSE": "x\n"}
+        path = write_zip(path.with_suffix(".zip"), texts)
+    elif form == "zip of a folder":  # as GitHub has them
+        texts = {"master/train.fr": lines(FR), "master/train.en": lines(EN), "__MACOSX/master/._train.fr": "x"}
+        path = write_zip(path.with_suffix(".zip"), texts)
     else:  # as on the Hub, where the folder has other files, too
-        (path / kind).parent.mkdir(parents=True)
+        (path / form).parent.mkdir(parents=True)
         (path / "dataset_infos.json").write_text("{}")
-        size = math.ceil(len(fr) / 3)
+        size = math.ceil(len(FR) / 3)
         for i in range(3):
-            name = kind.format(f"{i:05}-of-00003") + ".parquet"
+            name = form.format(f"{i:05}-of-00003") + ".parquet"
             pa.parquet.write_table(nested.slice(i * size, size), path / name)
-    module = data(path, subset=subset, max_ratio=100.0)
-    splits = module.load()
-    found = {(s, t) for split in splits.values() for s, t in zip(split["src"], split["tgt"], strict=True)}
-    assert found == {(normalise(a), normalise(b)) for a, b in PAIRS}
-    sources = [set(split["src"]) for split in splits.values()]
-    assert len(sources[1]) and not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
+    return path
+
+
+def pairs_of(module: TranslationData) -> set[tuple[str, str]]:
+    return {pair for split in module.load() for pair in zip(*module.texts(split), strict=True)}
+
+
+NORMALISED = {(normalise(fr), normalise(en)) for fr, en in PAIRS}
+ONE_FILE = ["tsv", "csv", "txt", "jsonl", "parquet", "tmx"]
+
+
+@pytest.mark.parametrize(
+    ("form", "subset"),
+    [(form, None) for form in ("folder", "any stem", "prefix", "one side", *ONE_FILE)]
+    + [(form, None) for form in ("zip of texts", "zip of a folder", "data/train-{}", "en-fr/train-{}")]
+    + [("en-fr/train-{}", "en-fr"), ("en-fr/train/{}", "en-fr")],
+)
+def test_every_form_of_corpus_gives_the_same_pairs(form: str, subset: str | None, tmp_path: Path) -> None:
+    module = data(write_corpus(tmp_path, form), subset=subset, max_ratio=100.0)
+    assert pairs_of(module) == NORMALISED
+    train, val, test = (set(split["src"]) for split in module.load().values())
+    assert val and not (train & val or train & test or val & test)
+
+
+@pytest.mark.parametrize(
+    ("form", "compression"),
+    [
+        *(("folder", ".gz"), ("prefix", ".xz"), ("one side", ".gz"), ("tsv", ".xz"), ("csv", ".bz2")),
+        *(("txt", ".zst"), ("jsonl", ".gz"), ("parquet", ".zst"), ("tmx", ".bz2")),
+    ],
+)
+def test_compressed_files_give_the_same_pairs(form: str, compression: str, tmp_path: Path) -> None:
+    path = write_corpus(tmp_path, form)
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        compress(file, compression)
+    if form in (*ONE_FILE, "one side"):
+        path = path.with_name(path.name + compression)
+    assert pairs_of(data(path, max_ratio=100.0)) == NORMALISED
+
+
+@pytest.mark.parametrize("form", ["zip of texts", "tmx", "tsv"])
+def test_a_stream_reads_every_form_of_corpus(form: str, tmp_path: Path) -> None:
+    path = write_corpus(tmp_path, form)
+    module = data(compress(path, ".gz") if form != "zip of texts" else path, max_ratio=100.0, streaming=True)
+    held_out = pairs_of(module)
+    decode = module.tokenizer.decode
+    trained = [
+        pair
+        for batch in module.train_dataloader()
+        for pair in zip(decode(batch.src.tolist()), decode(batch.tgt.tolist()), strict=True)
+    ]
+    assert held_out | set(trained) == NORMALISED and not held_out & set(trained)
+    assert len(trained) == len(set(trained))
+
+
+@pytest.mark.parametrize("ending", SEPARATED)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_flag_names_the_columns_of_a_table_without_header_and_others_are_ignored(
+    ending: str, encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"corpus.{ending}"
+    write_table(path, [(str(i), en, fr, "CC-BY") for i, (fr, en) in enumerate(PAIRS)], encoding)
+    assert pairs_of(data(path, columns="id, en, fr", max_ratio=100.0)) == NORMALISED
+
+
+def test_the_zip_of_a_table_is_read_with_the_notes_beside_it(tmp_path: Path) -> None:
+    table = lines(f"{en}\t{fr}\tCC-BY 2.0 (France) Attribution: tatoeba.org" for fr, en in PAIRS)
+    notes = {"_about.txt": "notes\twith a tab\n", "readme.txt": "notes"}
+    path = write_zip(tmp_path / "fra-eng.zip", notes | {"fra.txt": table})
+    assert pairs_of(data(path, columns="en,fr", max_ratio=100.0)) == NORMALISED
+
+
+def test_columns_that_repeat_the_header_do_not_make_a_pair_of_it(tmp_path: Path) -> None:
+    path = write_corpus(tmp_path, "tsv")
+    assert pairs_of(data(path, columns="fr,en", max_ratio=100.0)) == NORMALISED
+
+
+@pytest.mark.parametrize("form", ["folder", "jsonl", "tmx", "zip of texts"])
+def test_columns_are_refused_for_what_is_not_a_table(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--data.columns names the columns of a TSV or CSV table"):
+        data(write_corpus(tmp_path, form), columns="fr,en").load()
+
+
+def test_all_fields_of_a_table_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.csv"
+    numbers = [(str(i), f"{i}.0") for i in range(100)]
+    write_table(path, [("fr", "en"), *numbers, *PAIRS])
+    assert pairs_of(data(path, max_ratio=100.0)) == NORMALISED | set(numbers)
+
+
+@pytest.mark.parametrize(
+    ("stems", "expected"),
+    [
+        (["train", "val", "test"], {"train": ["train"], "val": ["val"], "test": ["test"]}),
+        (
+            ["train", "valid", "newstest2014-fren"],
+            {"train": ["train"], "val": ["valid"], "test": ["newstest2014-fren"]},
+        ),
+        (["train", "dev", "test_2016_flickr"], {"train": ["train"], "val": ["dev"], "test": ["test_2016_flickr"]}),
+        (["train", "train.lower", "validation"], {"train": ["train"], "val": ["validation"]}),
+        (
+            ["europarl-v7.fr-en", "commoncrawl.fr-en", "newstest2013", "newstest2014", "newsdev2014"],
+            {
+                "train": ["commoncrawl.fr-en", "europarl-v7.fr-en"],
+                "val": ["newsdev2014"],
+                "test": ["newstest2013", "newstest2014"],
+            },
+        ),
+        (["train", "vocab.50K", "latest"], {"train": ["train"]}),
+        (["Books.en-fr"], {"train": ["Books.en-fr"]}),
+    ],
+)
+def test_the_split_of_parallel_files_is_taken_from_their_names(
+    stems: list[str], expected: dict[str, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    files = [CorpusFile(Path(f"{stem}.{lang}"), f"{stem}.{lang}") for stem in stems for lang in ("fr", "en", "de")]
+    with caplog.at_level("INFO"):
+        by_split = pairs_by_split(pair_up(files, "fr", "en")[0])
+    assert {split: [pair.stem for pair in pairs] for split, pairs in by_split.items()} == expected
+    used = {stem for stems in expected.values() for stem in stems}
+    for stem in stems:
+        unlike_split = stem not in ("train", "val", "test")
+        assert (f"{stem}.fr" in caplog.text) == unlike_split, caplog.text
+    assert ("not read: " in caplog.text) == (used != set(stems))
+
+
+def test_several_files_of_a_split_are_read_one_after_the_other(tmp_path: Path) -> None:
+    for i, stem in enumerate(("commoncrawl.fr-en", "europarl-v7.fr-en", "newsdev2014", "newstest2014-fren")):
+        write_pairs(tmp_path, stem, PAIRS[80 * i : 80 * (i + 1)])
+    module = data(tmp_path, max_ratio=100.0, vocab_size=330)
+    assert pairs_of(module) == NORMALISED
+    assert set(module.texts("val")[0]) == {normalise(fr) for fr, _ in PAIRS[160:240]}
+    assert set(module.texts("test")[0]) == {normalise(fr) for fr, _ in PAIRS[240:]}
+
+
+def test_a_unit_of_tmx_is_read_without_codes_in_any_variant_of_a_language(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "corpus.tmx"
+    extra = """<tu><tuv xml:lang="de"><seg>nein</seg></tuv><tuv xml:lang="EN-us"><seg>no</seg></tuv></tu>
+        <tu><tuv lang="FR_ca"><seg>Un <bpt i="1">&lt;b></bpt>chat<ept i="1">&lt;/b></ept> <hi>noir &amp; blanc</hi>
+        dort<ph>{0}</ph>.</seg></tuv><tuv xml:lang="EN-us"><seg>A cat sleeps.</seg></tuv>
+        <tuv xml:lang="EN-gb"><seg>unused</seg></tuv></tu>"""
+    path.write_text(tmx(PAIRS, "FR", "en-GB").replace("</body>", extra + "</body>"), encoding="utf-8")
+    with caplog.at_level("INFO"):
+        pairs = pairs_of(data(path, max_ratio=100.0))
+    assert pairs - NORMALISED == {("Un chat noir & blanc dort.", "A cat sleeps.")} and len(pairs) == len(NORMALISED) + 1
+    assert "1 with an empty side" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["tsv", "csv"])
 def test_words_that_a_table_may_take_for_a_missing_value_are_text(kind: str, tmp_path: Path) -> None:
-    separator, words = "\t" if kind == "tsv" else ",", ["None", "NA", "null", "nan", "N/A"]
-    lines = [("fr", "en"), *((f"aucun {word}", word) for word in words), *PAIRS]
+    words = ["None", "NA", "null", "nan", "N/A"]
     path = tmp_path / f"corpus.{kind}"
-    path.write_text("".join(f"{fr}{separator}{en}\n" for fr, en in lines), encoding="utf-8")
+    write_table(path, [("fr", "en"), *((f"aucun {word}", word) for word in words), *PAIRS])
     splits = data(path, max_ratio=100.0).load()
     assert set(words) <= {text for split in splits.values() for text in split["tgt"]}
 
@@ -180,11 +421,22 @@ def test_the_stamp_covers_all_code_of_the_package_and_its_subpackages(tmp_path: 
     assert len(stamps) == len(files) + 1
 
 
-def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["folder", "folder.gz", "zip", "tsv", "tmx"])
+def test_a_changed_file_is_read_again(form: str, tmp_path: Path) -> None:
     for pairs in (PAIRS[:300], PAIRS[20:]):
-        write_pairs(tmp_path, "train", pairs)
-        texts = [text for split in data(tmp_path, max_ratio=100.0).load().values() for text in split["src"]]
-        assert set(texts) == {normalise(fr) for fr, _ in pairs}
+        path = tmp_path / f"corpus.{form}"
+        if form == "zip":
+            write_zip(path, {"x.fr": lines(fr for fr, _ in pairs), "x.en": lines(en for _, en in pairs)})
+        elif form == "tsv":
+            write_table(path, [("fr", "en"), *pairs])
+        elif form == "tmx":
+            path.write_text(tmx(pairs), encoding="utf-8")
+        else:
+            path.mkdir(exist_ok=True)
+            write_pairs(path, "train", pairs)
+            for lang in ("fr", "en") if form == "folder.gz" else ():
+                compress(path / f"train.{lang}", ".gz")
+        assert pairs_of(data(path, max_ratio=100.0)) == {(normalise(fr), normalise(en)) for fr, en in pairs}
 
 
 def test_every_validation_has_the_same_sentences(corpus: Path) -> None:
@@ -195,12 +447,19 @@ def test_every_validation_has_the_same_sentences(corpus: Path) -> None:
         assert [batch.rows.tolist() for batch in islice(batches, n)] == whole[:n]
 
 
-@pytest.mark.usefixtures("small_phrasebook")
-def test_the_other_direction_is_two_settings(corpus: Path) -> None:
+def test_the_other_direction_swaps_the_sides(corpus: Path) -> None:
     forth, back = data(corpus), data(corpus, source_lang="en", target_lang="fr")
     assert forth.texts("test") == back.texts("test")[::-1]
-    book = phrasebook.load("en", "fr", 1)["val"][0]
-    assert phrasebook.load("fr", "en", 1)["val"][0]["src"] == book["tgt"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_phrasebook")
+def test_the_phrasebook_is_read_in_both_directions_and_as_a_stream() -> None:
+    forth = data("phrasebook", vocab_size=1000)
+    back = data("phrasebook", vocab_size=1000, source_lang="en", target_lang="fr", streaming=True)
+    assert forth.texts("test") == back.texts("test")[::-1]
+    for module in (forth, back):
+        assert sum(len(batch.rows) for batch in module.train_dataloader()) > 900
 
 
 def test_garbage_collection_skips_existing_objects_only_while_a_corpus_is_prepared(
@@ -323,16 +582,34 @@ SPLIT_FILES = [f"{split}.{lang}" for split in ("train", "val", "test") for lang 
         ({"train.fr": b"a\nb\n", "train.en": b"a\nb\n", "val.fr": b"\n", "val.en": b"\n"}, ("the val split is empty",)),
         (dict.fromkeys(SPLIT_FILES, b"a\nb\n"), ("the train split is empty", "2 also in val or test")),
         ({name: name[:2].encode() for name in SPLIT_FILES}, ("vocab_size",)),
-        ({"corpus.csv": b"de,en\na,b\n"}, ("no column 'fr'", "de, en")),
+        ({"corpus.csv": b"de,en\na,b\n"}, ("no column 'fr'", "de | en", "--data.columns fr,en")),
+        ({"corpus.csv": b"fr,fr,en\na,b,c\n"}, ("more than one column 'fr'", "fr | fr | en")),
+        ({"fra.txt": b"Go.\tVa !\tCC-BY\n" * 9}, ("fra.txt has no column 'fr'", "Go. | Va ! | CC-BY", "--data.col")),
+        ({"fra.txt": b"x" * 999 + b"\tVa !\n"}, ("xxx...; if",)),
         ({"corpus.csv": b"fr\na\n"}, ("no column 'en'",)),
         ({"corpus.csv": b"fr,en\na,b\na,b,c\n"}, ("corpus.csv", "line 3")),
-        ({"corpus.csv": b"fr,en\n1,2\n"}, ("not text",)),
+        ({"corpus.csv": b"fr,en\na,b,c\na,b,c\n"}, ("corpus.csv", "line 2")),
+        ({"corpus.csv": b"fr,en\n"}, ("corpus.csv has no rows",)),
+        ({"corpus.csv": b""}, ("corpus.csv has no rows",)),
+        ({"corpus.jsonl": b'{"fr": 1, "en": 2}\n'}, ("is 1, which is not text",)),
         ({"corpus.tsv": b"fr\ten\n\xe9t\xe9\tb\n"}, ("corpus.tsv, line 2", "UTF-8")),
         ({"corpus.jsonl": b'{"fr": "a", "en": "b"}\n{"fr": "a"\n'}, ("corpus.jsonl, line 2", "not JSON")),
         ({"corpus.jsonl": b'{"translation": {"de": "a", "en": "b"}}\n'}, ("no column 'fr'", "de, en")),
         ({"corpus.parquet": b"PAR1"}, ("cannot be read",)),
         ({"en-fr/train.csv": b"fr,en\na,b\n", "en-de/train.csv": b"de,en\na,b\n"}, ("data.subset",)),
-        ({"notes.txt": b"a"}, ("holds no corpus",)),
+        ({"notes.txt": b"a"}, ("holds no corpus", "train.fr + train.en")),
+        ({"a.csv": b"fr,en\na,b\n", "b.tsv": b"fr\ten\na\tb\n"}, ("several kinds (.csv, .tsv)",)),
+        ({"a.csv": b"fr,en\na,b\n", "b.csv": b"fr,en\na,b\n"}, ("a.csv: the name of a file must contain its split",)),
+        ({"train.fr.gz": b"a\n", "train.en": b"a\n"}, ("train.fr.gz cannot be decompressed: Not a gzipped file",)),
+        ({"train.fr": b"a\n", "train.en.gz": gzip.compress(b"a\n")[:-6]}, ("train.en.gz cannot be decompressed",)),
+        ({"train.fr": b"a\n", "train.en.bz2": b"a\n"}, ("train.en.bz2 cannot be decompressed: Invalid data stream",)),
+        ({"train.fr": b"a\n", "train.en.xz": b"a\n"}, ("train.en.xz cannot be decompressed: Input format",)),
+        ({"train.fr": b"a\n", "train.en.zst": b"a\n"}, ("train.en.zst cannot be decompressed: ZSTD",)),
+        ({"train.fr.gz": gzip.compress(b"a\n\xff\n"), "train.en": b"a\nb\n"}, ("train.fr.gz, line 2: not UTF-8",)),
+        ({"newstest.fr": b"a\n"}, ("newstest.fr has no counterpart", "newstest.en is missing")),
+        ({"corpus.tmx": tmx([("a", "b")], fr="de").encode()}, ("corpus.tmx has no", "in fr and en, only de, en")),
+        ({"corpus.tmx": tmx([]).encode()}, ("corpus.tmx has no", "only no languages")),
+        ({"corpus.tmx": tmx([("a", "b")]).encode()[:-9]}, ("corpus.tmx, line 4: not XML",)),
     ],
 )  # fmt: skip
 def test_a_bad_corpus_is_named_in_one_sentence(
@@ -346,6 +623,54 @@ def test_a_bad_corpus_is_named_in_one_sentence(
     sentence = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
     assert stopped.value.code == 2
     assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK", "corpus.zip cannot be unpacked: File is not a zip file"),
+        ({"notes": "x"}, "corpus.zip holds no corpus"),
+        ({}, "corpus.zip holds no corpus"),
+        ({"a/train.fr": "a\n", "a/train.en": "a\nb\n"}, "corpus.zip/train.fr has 1 lines but"),
+        ({"fra.txt": "Go.\tVa !\n"}, "corpus.zip/fra.txt has no column 'fr'"),
+        ({"train.jsonl": '{"fr": "a", "en": "b"}\n{"fr": "a"\n'}, "corpus.zip/train.jsonl, line 2: not JSON"),
+    ],
+)
+def test_a_bad_zip_is_named_in_one_sentence(content: bytes | dict[str, str], words: str, tmp_path: Path) -> None:
+    path = tmp_path / "corpus.zip"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_zip(path, content)
+    with pytest.raises(UserError, match=re.escape(words)):
+        data(path).load()
+
+
+def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "corpus.zip", {"train.fr": "a\n", "train.en": "a\n"})
+    content = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # offset of the flags after each header's signature
+        start = -1
+        while (start := content.find(signature, start + 1)) >= 0:
+            content[start + flags] |= 1  # bit 0: encrypted
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"corpus.zip cannot be unpacked: .*encrypted"):
+        data(path).load()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("en,de", "--data.columns en,de must name the column 'fr' once"),
+        ("fr,fr", "--data.columns fr,fr must name the column 'fr' once"),
+        ("id,en,fr", "names 3 columns, but the first row of .*fra.txt is: Go. | Va !"),
+    ],
+)
+def test_wrong_columns_are_refused_in_one_sentence(columns: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "fra.txt"
+    path.write_text("Go.\tVa !\n" * 2, encoding="utf-8")
+    with pytest.raises(UserError, match=words.replace("|", r"\|")):
+        data(path, columns=columns).load()
 
 
 def test_the_phrasebook_is_refused_in_other_languages() -> None:
@@ -510,10 +835,10 @@ def test_lightning_resumes_within_an_epoch_without_losing_a_batch(corpus: Path, 
         trainer.fit(model, module, ckpt_path=ckpt_path, weights_only=True)
         return trainer, model.seen
 
-    _, whole = read(90)
+    _, whole = read(100)
     epoch = len(list(loader(corpus, kind, batch_tokens=300)))
-    assert 2 * epoch < len(whole) == 90
+    assert 2 * epoch < len(whole) == 100
     for stop in (5, epoch - 1, epoch, epoch + 3):
         trainer, first = read(stop)
         trainer.save_checkpoint(tmp_path / "stopped.ckpt")
-        assert first + read(90, tmp_path / "stopped.ckpt")[1] == whole, stop
+        assert first + read(100, tmp_path / "stopped.ckpt")[1] == whole, stop
