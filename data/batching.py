@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from datasets import Dataset
 from torch import Tensor
 
 from constants import BOS, MAX_TOKENS, PAD
-from data.splits import column
 from data.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # programs that translate use `pad` and should not wait for the import of `datasets`
+    from datasets import Dataset
 
 
 class Batch(NamedTuple):
@@ -95,6 +96,11 @@ def group_by_length(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def column(ds: "Dataset", name: str) -> np.ndarray:
+    """Return a numeric column (N,) in its own dtype."""
+    return ds.select_columns([name]).with_format("arrow")[:][name].to_numpy()
+
+
 class TokenBatches:
     """Iterable of `Batch` over a corpus: shuffled every epoch by the seed, sharded among processes, resumable.
 
@@ -105,7 +111,7 @@ class TokenBatches:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: "Dataset",
         batch_tokens: int,
         seed: int,
         *,

@@ -9,7 +9,8 @@ from datasets import Dataset, DatasetDict
 
 from constants import MAX_TOKENS
 from data import cache
-from data.splits import SPLITS, column, cut_missing, is_in
+from data.batching import column
+from data.splits import SPLITS, cut_missing, is_in
 from data.tokenizer import normalise
 from errors import UserError
 

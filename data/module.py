@@ -17,10 +17,9 @@ from datasets import Dataset, DatasetDict, IterableDataset
 
 from constants import MAX_TOKENS
 from data import cache
-from data.batching import TokenBatches, fits_network, tokenise
+from data.batching import TokenBatches, column, fits_network, tokenise
 from data.cleaning import PARALLEL_ROWS, DropReason, clean, clean_block, held_out_hashes
 from data.readers import load_pairs, reading_errors
-from data.splits import column
 from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer
 from errors import UserError

@@ -5,6 +5,8 @@ import re
 import numpy as np
 from datasets import Dataset
 
+from data.batching import column
+
 SPLITS = ("train", "val", "test")
 WORDS = {
     "train": ("train", "training"),
@@ -27,11 +29,6 @@ def split_in(name: str) -> str | None:
     The first word that denotes a split counts; words are runs of letters.
     """
     return next((split for word in re.findall("[a-z]+", name.lower()) if (split := split_of(word))), None)
-
-
-def column(ds: Dataset, name: str) -> np.ndarray:
-    """Return a numeric column (N,) in its own dtype."""
-    return ds.select_columns([name]).with_format("arrow")[:][name].to_numpy()
 
 
 def is_in(values: np.ndarray, sorted_set: np.ndarray) -> np.ndarray:

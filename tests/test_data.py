@@ -99,9 +99,15 @@ def write_pairs(folder: Path, split: str, pairs: list[tuple[str, str]]) -> None:
         (folder / f"{split}.{lang}").write_text("".join(f"{line}\n" for line in side), encoding="utf-8")
 
 
-def test_the_tokenizer_is_imported_without_pytorch_and_the_libraries_of_training() -> None:
-    heavy = {"torch", "lightning", "datasets", "pandas", "pyarrow", "numpy"}
-    script = f"import sys, data, data.tokenizer; print(sorted({heavy} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("data.tokenizer", {"torch", "lightning", "datasets", "pandas", "pyarrow", "numpy"}),
+        pytest.param("data.batching", {"lightning", "datasets", "pandas", "pyarrow"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_module_for_translation_is_imported_without_the_libraries_of_training(module: str, heavy: set[str]) -> None:
+    script = f"import sys, data, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 
