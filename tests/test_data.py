@@ -33,7 +33,7 @@ import torch
 from conftest import TINY
 from programs import ROOT
 
-from constants import EOS, MAX_TOKENS, PAD
+from constants import EOS, MAX_TOKENS, PAD, UNK
 from data.batching import Batch, TokenBatches, group_by_length, pad
 from data.cache import code_stamp
 from data.cleaning import DESCRIPTIONS, DropReason, clean
@@ -119,7 +119,7 @@ def test_no_input_is_unknown_and_decoding_restores_the_text() -> None:
     tokenizer = Tokenizer.train(FR, 330)
     for text in ("Je suis heureux.", "日本語 🙂 ß", "a\u202fb", "œuvre"):
         ids = tokenizer.encode([text])
-        assert 3 not in ids[0] and ids[0][-1] == 2
+        assert UNK not in ids[0] and ids[0][-1] == EOS
         assert tokenizer.decode(ids) == [normalise(text)]
     assert len(tokenizer) == 330
     assert Tokenizer(tokenizer.model).encode(FR[:9]) == tokenizer.encode(FR[:9])
