@@ -83,17 +83,21 @@ def examine(rows: Columns, max_words: int, max_ratio: float, stamp: str = "") ->
     }
 
 
-def mark_repeated(reason: np.ndarray, pairs: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+def mark_repeated(
+    reason: np.ndarray, pairs: np.ndarray, held_out: np.ndarray, keep_duplicates: bool = False
+) -> np.ndarray:
     """Return the drop reasons (N,) with DUPLICATE and HELD_OUT added.
 
     Args:
         reason: drop reasons by `examine` (N,).
         pairs: hashes of the training pairs (N,).
         held_out: hashes of the pairs of val and test, sorted.
+        keep_duplicates: mark HELD_OUT only.
     """
-    first = np.zeros(len(pairs), dtype=bool)
-    first[np.unique(pairs, return_index=True)[1]] = True
-    reason = np.where((reason == DropReason.NONE) & ~first, DropReason.DUPLICATE, reason)
+    if not keep_duplicates:
+        first = np.zeros(len(pairs), dtype=bool)
+        first[np.unique(pairs, return_index=True)[1]] = True
+        reason = np.where((reason == DropReason.NONE) & ~first, DropReason.DUPLICATE, reason)
     return np.where((reason == DropReason.NONE) & is_in(pairs, held_out), DropReason.HELD_OUT, reason)
 
 
@@ -114,7 +118,13 @@ def summary(split: str, counts: np.ndarray) -> str:
 
 
 def clean(
-    splits: dict[str, Dataset], path: str, max_words: int, max_ratio: float, seed: int, num_proc: int
+    splits: dict[str, Dataset],
+    path: str,
+    max_words: int,
+    max_ratio: float,
+    seed: int,
+    num_proc: int,
+    keep_duplicates: bool = False,
 ) -> tuple[DatasetDict, list[str]]:
     """Leave out pairs that training cannot use, and cut missing splits from train.
 
@@ -128,6 +138,7 @@ def clean(
         max_ratio: largest ratio of characters between the sides, `LENGTH_OFFSET` added to each.
         seed: of the missing splits.
         num_proc: processes that share the work.
+        keep_duplicates: keep training pairs that occur several times; their number is then their weight.
 
     Returns:
         The splits train, val and test, and a sentence for each thing done.
@@ -154,7 +165,7 @@ def clean(
     for split, ds in examined.items():
         reason = column(ds, "reason")
         if split == "train":
-            reason = mark_repeated(reason, column(ds, "pair_hash"), held_out)
+            reason = mark_repeated(reason, column(ds, "pair_hash"), held_out, keep_duplicates)
         else:
             reason = np.where(reason == DropReason.EMPTY_SIDE, reason, DropReason.NONE)
         kept[split] = ds.select(np.flatnonzero(reason == DropReason.NONE))
@@ -180,20 +191,20 @@ def held_out_hashes(splits: DatasetDict, given: set[str]) -> np.ndarray:
 
 
 def clean_block(
-    rows: Columns, max_words: int, max_ratio: float, held_out: np.ndarray
+    rows: Columns, max_words: int, max_ratio: float, held_out: np.ndarray, keep_duplicates: bool = False
 ) -> tuple[dict[str, list[str]], np.ndarray]:
     """Clean a block of a stream by the rules that `clean` applies to train.
 
     Args:
         rows: columns src and tgt of N pairs.
-        max_words, max_ratio: see `clean`.
+        max_words, max_ratio, keep_duplicates: see `clean`.
         held_out: see `held_out_hashes`.
 
     Returns:
         Columns src and tgt of the pairs kept, and the drop reasons (N,).
     """
     examined = examine(rows, max_words, max_ratio)
-    reason = mark_repeated(np.array(examined["reason"]), np.array(examined["pair_hash"]), held_out)
+    reason = mark_repeated(np.array(examined["reason"]), np.array(examined["pair_hash"]), held_out, keep_duplicates)
     source_held_out = is_in(np.array(examined["src_hash"]), held_out)
     reason = np.where((reason == DropReason.NONE) & source_held_out, DropReason.HELD_OUT, reason)
     kept = np.flatnonzero(reason == DropReason.NONE)

@@ -10,6 +10,8 @@ from programs import ROOT, run
 # Prepared corpora go to a temporary cache, not to the user's; `datasets` reads this variable when it is imported.
 CACHE = tempfile.TemporaryDirectory()
 os.environ["HF_DATASETS_CACHE"] = CACHE.name
+# The networks of the tests are so small that threads spend their time waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = [
     "--data.vocab_size=400",
