@@ -17,6 +17,7 @@ import evaluate
 import translate
 from data.tokenizer import Tokenizer
 from errors import UserError, one_sentence
+from translation.hypothesis import LENGTH_PENALTY, max_length
 from translation.translator import Translator
 from visualization import export
 
@@ -257,8 +258,13 @@ def test_convert_writes_a_folder_that_ctranslate2_alone_translates_with(
     tokenizer = Tokenizer((tmp_path / "converted" / "sentencepiece.model").read_bytes())
     engine = ctranslate2.Translator(str(tmp_path / "converted"), compute_type="float32")
     text = "Le chat mange."
+    tokens = tokenizer.processor.encode(text, out_type=str)
     (result,) = engine.translate_batch(
-        [tokenizer.processor.encode(text, out_type=str)], beam_size=4, length_penalty=1.0, return_end_token=True
+        [tokens],
+        beam_size=4,
+        length_penalty=LENGTH_PENALTY,
+        return_end_token=True,
+        max_decoding_length=max_length(len(tokens) + 1),
     )
     ids = [token for token in result.hypotheses[0] if token != "</s>"]
     assert tokenizer.processor.decode(ids) == translator.translate([text])[0]

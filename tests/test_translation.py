@@ -128,8 +128,8 @@ def test_a_wide_beam_finds_the_most_probable_sequence() -> None:
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_batch_of_sentences_is_searched_like_each_alone(beam_size: int) -> None:
-    model, src = small(), sentences(41, 6)  # sentences that finish at different steps
-    limits = torch.arange(1, 42) % 14 + 2
+    model, src = small(), sentences(17, 6)  # sentences that finish at different steps
+    limits = torch.arange(1, 18) % 14 + 2
     together = search(translation_step(model, src), limits, best_of(beam_size))
     for row, limit, found in zip(src, limits, together, strict=True):
         alone = search(translation_step(model, row[None]), limit[None], best_of(beam_size))[0]
@@ -487,13 +487,6 @@ def test_the_ctranslate2_engine_reads_the_network_when_it_is_inspected(untrained
     expected = read_checkpoint(untrained).model.state_dict()
     assert all(torch.equal(weight, expected[name]) for name, weight in loaded.model.state_dict().items())
     assert loaded.device.type == "cpu" and not loaded.model.training
-
-
-@pytest.mark.slow
-def test_a_corpus_that_another_version_described_is_refused(quick: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(quick.data, "a_setting_of_another_version", 1)
-    with pytest.raises(UserError, match=r"another version.*a_setting_of_another_version.*--source and --reference"):
-        quick.corpus()
 
 
 # --- hostile checkpoints

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from errors import UserError
 
-LENGTH_PENALTY = 1.0  # default of SearchOptions; see docs/translation.md for how it was chosen
+LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
 
 
 class Hypothesis(NamedTuple):
