@@ -50,11 +50,13 @@ DEFAULT_CONFIG = Path(__file__).parent / "configs" / "phrasebook.yaml"
 EXAMPLES = {"fr": "Je suis heureux.", "en": "I am happy."}  # by source language, for the finished model
 ALIGNED_PAIRS = 300  # of the validation split, on which the cross-attention for alignment is chosen
 
-# Arguments of Lightning's Trainer that are no flags, because this program sets them or relies on their defaults.
-FIXED = {
+# Arguments of Lightning's Trainer that are no flags: this program sets them, relies on their defaults or has no use for
+# them.
+NO_FLAGS = {
     "callbacks", "logger", "plugins", "enable_model_summary", "enable_checkpointing", "enable_autolog_hparams",
     "num_sanity_val_steps", "check_val_every_n_epoch", "min_epochs", "min_steps", "use_distributed_sampler",
     "reload_dataloaders_every_n_epochs", "fast_dev_run", "barebones", "default_root_dir", "model_registry",
+    "limit_test_batches", "limit_predict_batches", "sync_batchnorm",
 }  # fmt: skip
 
 logger = logging.getLogger("train")
@@ -119,7 +121,7 @@ def make_parser() -> ArgumentParser:
     parser.add_class_arguments(TrainingConfig, "training")
     parser.add_class_arguments(TranslationData, "data")
     replaced = {"precision", "val_check_interval"}
-    parser.add_class_arguments(L.Trainer, "trainer", instantiate=False, skip=FIXED | replaced)
+    parser.add_class_arguments(L.Trainer, "trainer", instantiate=False, skip=NO_FLAGS | replaced)
     precision = "one of Lightning's, or `auto`: bf16-mixed where the hardware has bfloat16 instructions, else 32-true"
     parser.add_argument("--trainer.precision", type=str, default="auto", help=precision)
     interval = "training batches between two validations, counted across epochs"
@@ -223,9 +225,12 @@ def describe_device(trainer: L.Trainer) -> str:
     """Return one line about the hardware and the precision of a run."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    processes = f", {trainer.world_size} processes" if trainer.world_size > 1 else ""
-    return f"device: {name}{threads}{processes}; precision {trainer.precision}"
+    parallel = ""
+    if trainer.world_size > 1:
+        parallel = f", processes: {trainer.world_size}"
+    elif device.type == "cpu":
+        parallel = f", threads: {torch.get_num_threads()}"
+    return f"device: {name}{parallel}, precision: {trainer.precision}"
 
 
 @contextmanager

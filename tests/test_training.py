@@ -248,13 +248,13 @@ def test_the_copy_task_is_learned_in_seconds() -> None:
     model = small(n_decoder_layers=1)
     optimizer = MuonAdamW(muon_groups(model, 0.02, 0.005))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    for step in range(400):
+    for step in range(300):
         src = sentences(64, 8, seed=step)
         src[:, -1] = EOS
         tgt = F.pad(src, (1, 0), value=BOS)
         F.cross_entropy(model(src, tgt[:, :-1]).flatten(0, 1), src.flatten()).backward()
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * (1 - step / 400)
+            group["lr"] = peak * (1 - step / 300)
         optimizer.step()
         optimizer.zero_grad()
     src = sentences(50, 8, seed=10_000)
@@ -394,18 +394,15 @@ def test_an_epoch_compiles_at_most_eight_full_graphs(compilations: Compilations)
     batches = list(batches_like_multi30k(200))
     assert len({tuple(batch.src.shape) for batch in batches}) > 50 and min(len(batch.rows) for batch in batches) == 1
     for batch in batches:
-        module.training_step(batch, 0).backward()
+        module.training_step(batch, 0)
     assert 1 <= compilations.n <= 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("beam_size", [1, 4])
-def test_searches_compile_at_most_eight_full_graphs_of_a_decoding_step(
-    beam_size: int, compilations: Compilations
-) -> None:
+def test_searches_compile_at_most_eight_full_graphs_of_a_decoding_step(compilations: Compilations) -> None:
     model = small(n_decoder_layers=1).eval()
-    options = SearchOptions(beam_size=beam_size)
-    sources = [sentences(rows, length, seed=length) for rows, length in ((5, 6), (3, 9), (7, 4), (1, 5), (2, 12))]
+    options = SearchOptions(beam_size=4)
+    sources = [sentences(rows, length, seed=length) for rows, length in ((5, 6), (3, 9), (1, 4))]
     expected = [search_translations(model, src, options) for src in sources]
     model.decode_step = torch.compile(  # type: ignore[method-assign]
         model.decode_step, fullgraph=True, dynamic=True, backend=compilations
@@ -427,7 +424,7 @@ def test_a_compiled_training_step_has_the_gradients_of_the_plain_one() -> None:
         module.trainer = idle_trainer()
         if compiled:  # forward and backward pass become graphs, which run without a C++ compiler
             module.hidden_states = torch.compile(  # type: ignore[method-assign]
-                module.hidden_states, fullgraph=True, dynamic=True, backend="aot_eager"
+                module.hidden_states, fullgraph=True, backend="aot_eager"
             )
         module.training_step(batch, 0).backward()
         gradients.append([p.grad for p in module.parameters()])
@@ -552,18 +549,19 @@ def test_a_run_without_progress_ends_early_and_prints_a_translation_in_its_direc
 
 
 @pytest.mark.slow
-def test_stderr_of_a_run_names_device_corpus_model_scores_and_samples_and_nothing_else(
-    trained: Path, corpus: Path, tmp_path: Path
+@pytest.mark.usefixtures("small_phrasebook")
+def test_best_ckpt_names_the_cross_attention_that_aligns_words_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "ALIGNED_PAIRS", 10)
     steps = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--trainer.limit_val_batches=1"]
-    done = start("train.py", "--config", CONFIG, f"--data.path={corpus}", *TINY, *steps, "--name=short", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = [
-        line for line in done.stderr.splitlines() if not line.startswith("warning: line 1")
-    ]  # of an untrained model
-    beginnings = ["device: CPU", "train:", "val:", "test:", "model:", "step 2: validation BLEU", "  ", "  ", "  "]
-    assert [line[: len(start)] for line, start in zip(lines, beginnings, strict=True)] == beginnings
-    assert done.stdout.strip().startswith("Je suis heureux. →") and len(done.stdout.strip().splitlines()) == 2
+    tiny = [flag for flag in TINY if "vocab_size" not in flag]
+    train.main([*tiny, *steps, "--data.vocab_size=600"])
+    alignment = torch.load("runs/phrasebook/best.ckpt", weights_only=True)["alignment"]
+    assert alignment.keys() == {"layer", "head", "side"} and alignment["side"] in ("input", "output")
+    assert "Next: uv run translate.py --checkpoint runs/phrasebook/best.ckpt" in capsys.readouterr().out
+    assert intact(Path("runs/phrasebook/best.ckpt"))
 
 
 @pytest.mark.slow
@@ -778,20 +776,39 @@ def test_a_killed_run_loses_nothing(folder: Path, undisturbed: Path, moment: str
     assert kill_and_resume(folder, moment, seed=1) == []
 
 
-@pytest.mark.slow
-def test_a_run_killed_in_an_epoch_and_resumed_in_a_new_python_loses_nothing_and_its_curves_join(
-    folder: Path, undisturbed: Path
-) -> None:
+@pytest.fixture(scope="module")
+def resumed(folder: Path, undisturbed: Path) -> subprocess.CompletedProcess[str]:
+    """A run that was killed in an epoch, after its first validation, and resumed in a new Python."""
     killed = Training(folder, *SETTINGS, "--name=killed", "--save_every_minutes=60", patches=[(kill_at, 14)])
     assert killed.wait() == -signal.SIGKILL
     run = folder / "runs" / "killed"
     assert saved_step(run / "last.ckpt") == 8  # of the validation
     assert len(rows_of(run)) > 9  # some will be logged again
-    resumed = start("train.py", "--name=killed", "--ckpt_path=last", cwd=folder)
+    return start("train.py", "--name=killed", "--ckpt_path=last", cwd=folder)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_an_epoch_and_resumed_in_a_new_python_loses_nothing_and_its_curves_join(
+    folder: Path, undisturbed: Path, resumed: subprocess.CompletedProcess[str]
+) -> None:
     assert resumed.returncode == 0, resumed.stderr
+    run = folder / "runs" / "killed"
     assert differences(run, undisturbed) == []
     assert scalars(run) == scalars(undisturbed)
     assert [step for step, _ in scalars(run)["loss"]] == list(range(STEPS))
+
+
+@pytest.mark.slow
+def test_stderr_names_device_corpus_model_scores_and_samples_and_nothing_else(
+    resumed: subprocess.CompletedProcess[str],
+) -> None:
+    lines = [line for line in resumed.stderr.splitlines() if not line.startswith("warning: line 1")]
+    beginnings = ["device: CPU", "train:", "val:", "test:", "model:"]
+    for step in (16, 24):
+        beginnings += [f"step {step}: validation BLEU", "  ", "  ", "  "]
+    assert [line[: len(start)] for line, start in zip(lines, beginnings, strict=True)] == beginnings
+    assert len(resumed.stdout.strip().splitlines()) == 2
+    assert resumed.stdout.strip().startswith("Je suis heureux. →")
 
 
 @pytest.mark.slow
@@ -854,14 +871,15 @@ def spoil(first: int, last: int, rank: int = 0) -> None:
 
 
 def keep_states(file: str) -> None:
-    """Patch: write the weights and the states of the optimizer after each step."""
+    """Patch: write the weights and the states of the optimizer, after each step to one file."""
     kept: list[Any] = []
 
     def on_train_batch_end(self: TranslationModule, *_: Any) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         state = optimizer.state_dict()["state"]  # type: ignore[union-attr]
         kept.append(copy.deepcopy({"weights": self.state_dict(), "optimizer": state}))
-        torch.save(kept, file)
+        if len(kept) == STEPS:
+            torch.save(kept, file)
 
     TranslationModule.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
 
@@ -885,7 +903,7 @@ def test_updates_that_are_not_finite_are_skipped_and_counted_by_a_resumed_run_to
     assert not same(before[-1]["weights"], after[0]["weights"])
     counts = [row["skipped_updates"] for row in rows_of(folder / "runs" / "spoiled") if row["loss"]]
     assert counts == [str(min(4, max(0, step - (MIDDLE - 3)))) for step in range(STEPS)]
-    assert f"step {MIDDLE - 1}: 1 updates skipped" in whole.output()
+    assert f"step {MIDDLE - 1}: updates skipped because their gradients were not finite: 1\n" in whole.output()
     flags = ["--name=spoiled-killed", "--save_every_minutes=0"]
     killed = Training(folder, *SETTINGS, *flags, patches=[spoiled, (kill_at, MIDDLE)])
     assert killed.wait() == -signal.SIGKILL
@@ -986,13 +1004,14 @@ def test_two_processes_learn_what_one_learns(folder: Path, optimizer: str, toler
 
 @pytest.mark.slow
 def test_two_processes_skip_a_nan_of_one_and_lose_nothing_when_they_are_killed(folder: Path) -> None:
-    flags = [*SETTINGS, "--model.dropout=0.1", "--save_every_minutes=0"]
+    steps, killed_at = 14, 10
+    flags = [*SETTINGS, "--model.dropout=0.1", "--save_every_minutes=0", f"--trainer.max_steps={steps}"]
     spoiled = (spoil, 3, 3, 1)
     whole = together(folder, *flags, "--name=pair", patches=[spoiled])
     assert [rank.process.exitcode for rank in whole] == [0, 0], whole[0].output()
     rows = [row for row in rows_of(folder / "runs" / "pair") if row["loss"]]
-    assert [row["skipped_updates"] for row in rows] == ["0"] * 3 + ["1"] * (STEPS - 3) and rows[3]["loss"] == "nan"
-    killed = together(folder, *flags, "--name=pair-killed", patches=[spoiled, (kill_at, MIDDLE)])
+    assert [row["skipped_updates"] for row in rows] == ["0"] * 3 + ["1"] * (steps - 3) and rows[3]["loss"] == "nan"
+    killed = together(folder, *flags, "--name=pair-killed", patches=[spoiled, (kill_at, killed_at)])
     assert -signal.SIGKILL in [rank.process.exitcode for rank in killed]
     copy_of(folder / "runs" / "pair-killed", "alone")
     together(folder, "--name=pair-killed", "--ckpt_path=last")
@@ -1009,6 +1028,7 @@ def test_two_processes_skip_a_nan_of_one_and_lose_nothing_when_they_are_killed(f
 def test_processes_that_torchrun_starts_on_two_nodes_train_together(folder: Path, undisturbed: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     flags = ["--trainer.strategy=ddp", "--trainer.devices=1", "--trainer.num_nodes=2", "--name=nodes"]
+    flags += ["--trainer.max_steps=10"]
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1"]
     command += ["--master_addr=127.0.0.1", f"--master_port={free_port()}"]
     training = [str(ROOT / "train.py"), *SETTINGS, *flags]
@@ -1021,4 +1041,5 @@ def test_processes_that_torchrun_starts_on_two_nodes_train_together(folder: Path
     for node in nodes:
         _, errors = node.communicate(timeout=300)
         assert node.returncode == 0, errors.decode()
-    assert [row["step"] for row in rows_of(folder / "runs" / "nodes")] == [row["step"] for row in rows_of(undisturbed)]
+    steps = [row["step"] for row in rows_of(folder / "runs" / "nodes")]
+    assert steps == [row["step"] for row in rows_of(undisturbed) if int(row["step"]) < 10]

@@ -91,7 +91,8 @@ class TrainingLog(Callback):
         for each in trainer.loggers:
             each.log_metrics(row, step=self.step - 1)  # updates are counted from 0
         if skipped > self.skipped:
-            logger.info(f"step {self.step}: {skipped - self.skipped:.0f} updates skipped, their gradients not finite")
+            n = skipped - self.skipped
+            logger.info(f"step {self.step}: updates skipped because their gradients were not finite: {n:.0f}")
         self.skipped = int(skipped)
         if in_a_row >= MAX_SKIPPED:
             raise UserError(
