@@ -266,8 +266,8 @@ def test_convert_writes_a_folder_that_ctranslate2_alone_translates_with(
         return_end_token=True,
         max_decoding_length=max_length(len(tokens) + 1),
     )
-    ids = [token for token in result.hypotheses[0] if token != "</s>"]
-    assert tokenizer.processor.decode(ids) == translator.translate([text])[0]
+    (sentence,) = translator.search([text])
+    assert tokenizer.processor.piece_to_id(result.hypotheses[0]) == sentence.hypotheses[0].tokens
 
 
 def test_a_folder_is_replaced_only_by_force_and_only_if_it_is_a_model(checkpoint: Path, tmp_path: Path) -> None:
