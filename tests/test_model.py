@@ -231,3 +231,34 @@ def test_position_encodings_are_the_papers_formula() -> None:
         angle = torch.tensor(pos / 10_000 ** (2 * i / 16))
         torch.testing.assert_close(encodings[pos, 2 * i], angle.sin(), atol=1e-5, rtol=0)
         torch.testing.assert_close(encodings[pos, 2 * i + 1], angle.cos(), atol=1e-5, rtol=0)
+
+
+# --- torch.compile
+
+
+class CountingBackend:
+    """A backend of torch.compile that runs the captured graph as it is and counts compilations."""
+
+    def __init__(self) -> None:
+        self.n_compilations = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, _: list[Tensor]) -> object:
+        self.n_compilations += 1
+        return graph.forward
+
+
+@pytest.mark.slow
+def test_a_decoding_step_compiles_to_one_graph_with_few_compilations() -> None:
+    n_hypotheses = 4
+    backend = CountingBackend()
+    model = small(n_encoder_layers=1, n_decoder_layers=1)
+    step = torch.compile(model.decode_step, fullgraph=True, dynamic=True, backend=backend)
+    for rows, source_length, n_tokens in ((5, 7, 6), (3, 12, 9), (8, 4, 12)):
+        memory, src_mask = model.encode(sentences(rows, source_length))
+        caches = with_hypotheses(model.start_cache(memory), n_hypotheses)
+        for i in range(n_tokens):
+            tokens = sentences(rows * n_hypotheses, 1, seed=i)
+            expected, _ = model.decode_step(tokens, caches, src_mask)
+            logits, caches = step(tokens, caches, src_mask)
+            torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    assert 1 <= backend.n_compilations <= 8
