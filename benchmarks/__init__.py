@@ -1,1 +1,1 @@
-"""Speed and quality beside the programs that a user might take instead."""
+"""Speed, memory and faults beside other programs; `README.md` says how to run the benchmarks and what they found."""

@@ -1,48 +1,75 @@
-"""Hugging Face `transformers` as a peer: MarianMT trained from nothing, and our own weights in M2M100."""
+"""Hugging Face `transformers` as a baseline: MarianMT trained from random weights, and M2M100 with our weights."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from transformers import GenerationConfig, M2M100Config, M2M100ForConditionalGeneration, MarianConfig, MarianMTModel
 from transformers import logging as transformers_logging
 
 from benchmarks.machine import device, now
-from data import Tokenizer, pad
-from data.batching import Batch, group_by_length
-from model import Transformer
-from model.search import max_length
-from model.transformer import BOS, EOS, PAD, sinusoids
+from constants import BOS, EOS, MAX_TOKENS, PAD
+from data.batching import Batch, pad
+from data.tokenizer import Tokenizer
+from errors import UserError
+from model import Transformer, TransformerConfig
+from model.transformer import sinusoids
+from translation.hypothesis import SearchOptions, max_length
 
 transformers_logging.set_verbosity_error()
-LEARNING_RATE, WARMUP_STEPS = 5e-4, 400  # usual values, untuned
-PEERS_LENGTH_PENALTY = 1.3  # their length^1.3 grows about a sentence of 13 pieces as our ((5 + length) / 6)^1.8
+transformers_logging.disable_progress_bar()
+
+LEARNING_RATE, WARMUP_STEPS = 5e-4, 400  # usual values, not tuned
+TRIAL_STEPS = 2  # of each attention, to choose the faster one
+NAMES = {  # of modules: ours -> Hugging Face's
+    "self_attention.w_q": "self_attn.q_proj",
+    "self_attention.w_k": "self_attn.k_proj",
+    "self_attention.w_v": "self_attn.v_proj",
+    "self_attention.w_o": "self_attn.out_proj",
+    "cross_attention.w_q": "encoder_attn.q_proj",
+    "cross_attention.w_k": "encoder_attn.k_proj",
+    "cross_attention.w_v": "encoder_attn.v_proj",
+    "cross_attention.w_o": "encoder_attn.out_proj",
+    "feed_forward.expand": "fc1",
+    "feed_forward.contract": "fc2",
+}
+NORMS = {  # of each layer, in the order of `residuals`
+    "encoder": ("self_attn_layer_norm", "final_layer_norm"),
+    "decoder": ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
+}
 
 
-def sizes_of(model: Any) -> dict[str, Any]:
-    """Name the sizes of our `Transformer` as Hugging Face does."""
-    d_ff, n_heads = model.encoder[0].feed_forward.expand.out_features, model.n_heads
-    sizes: dict[str, Any] = {"vocab_size": model.embedding.num_embeddings, "d_model": model.embedding.embedding_dim}
-    for side, layers in (("encoder", model.encoder), ("decoder", model.decoder)):
-        sizes |= {f"{side}_layers": len(layers), f"{side}_ffn_dim": d_ff, f"{side}_attention_heads": n_heads}
-    marks = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "decoder_start_token_id": BOS}
-    return sizes | marks | {"activation_function": "relu", "scale_embedding": True, "tie_word_embeddings": True}
+def sizes(config: TransformerConfig) -> dict[str, Any]:
+    """Return the sizes of a Transformer under Hugging Face's names."""
+    named: dict[str, Any] = {"vocab_size": config.vocab_size, "d_model": config.d_model}
+    for side, n_layers in (("encoder", config.n_encoder_layers), ("decoder", config.n_decoder_layers)):
+        named[f"{side}_layers"] = n_layers
+        named[f"{side}_ffn_dim"] = config.d_ff
+        named[f"{side}_attention_heads"] = config.n_heads
+    special = {"pad_token_id": PAD, "bos_token_id": BOS, "eos_token_id": EOS, "decoder_start_token_id": BOS}
+    kind = {"activation_function": "relu", "scale_embedding": True, "tie_word_embeddings": True}
+    return named | special | kind | {"max_position_embeddings": MAX_TOKENS, "dropout": config.dropout}
 
 
 class MarianTraining:
-    """MarianMT of our sizes in a plain PyTorch loop: AdamW, clipped gradients, label smoothing, our token batches."""
+    """MarianMT in a plain PyTorch loop: AdamW, clipped gradients, label smoothing, and our token batches."""
 
-    def __init__(self, like: Transformer, batches: Iterable[Batch], precision: str, attention: str = "sdpa") -> None:
-        """Args: like, gives the sizes; batches, endless; precision, `float32` or `bfloat16` products; attention."""
+    def __init__(self, like: TransformerConfig, batches: Iterable[Batch], precision: str, attention: str) -> None:
+        """Prepare the first step.
+
+        Args:
+            like: the sizes.
+            batches: iterated again at the end of each epoch.
+            precision: `float32`, or `bfloat16` for autocast.
+            attention: Hugging Face's `sdpa` or `eager`.
+        """
         torch.manual_seed(1)
-        config = MarianConfig(**sizes_of(like), dropout=0.1, max_position_embeddings=1024, forced_eos_token_id=None)
-        config._attn_implementation = attention
-        model: Any = MarianMTModel(config)
-        self.model = model.to(device())
+        model: Any = MarianMTModel(MarianConfig(**sizes(like), forced_eos_token_id=None))
+        model.set_attn_implementation(attention)
+        self.model = model.to(device()).train()
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: min((step + 1) / WARMUP_STEPS, (WARMUP_STEPS / (step + 1)) ** 0.5)
@@ -50,14 +77,13 @@ class MarianTraining:
         self.batches, self.precision = endless(batches), precision
 
     def step(self) -> int:
-        """Take one step; return its target tokens."""
+        """Update the weights once; return the number of target tokens."""
         batch = next(self.batches)
         src, tgt = batch.src.to(device()), batch.tgt.to(device())
         with torch.autocast(device().type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext():
-            found = self.model(input_ids=src, attention_mask=(src != PAD).long(), decoder_input_ids=tgt[:, :-1])
-            loss = F.cross_entropy(
-                found.logits.flatten(0, 1), tgt[:, 1:].flatten(), ignore_index=PAD, label_smoothing=0.1
-            )
+            output = self.model(input_ids=src, attention_mask=(src != PAD).long(), decoder_input_ids=tgt[:, :-1])
+            logits, targets = output.logits.flatten(0, 1), tgt[:, 1:].flatten()
+            loss = F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=0.1)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -65,57 +91,46 @@ class MarianTraining:
         self.optimizer.zero_grad()
         return batch.n_tokens
 
-    def train(self, seconds: float) -> int:
-        """Go on for some time; return the target tokens."""
-        self.model.train()
-        tokens, start = 0, now()
-        while now() - start < seconds:
-            tokens += self.step()
-        return tokens
-
-
-def fastest_attention(like: Transformer, batches: Iterable[Batch], precision: str, seconds: float) -> str:
-    """Find out which attention MarianMT trains faster with: for short sentences it need not be the fused one."""
-    speeds = {}
-    for attention in ("sdpa", "eager"):
-        training = MarianTraining(like, batches, precision, attention)
-        training.step()
-        start = now()
-        tokens = training.train(seconds)
-        speeds[attention] = tokens / (now() - start)
-    return max(speeds, key=lambda attention: speeds[attention])
-
 
 def endless(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Begin a new epoch whenever one ends."""
+    """Yield the batches of one epoch after the other."""
     while True:
         yield from batches
 
 
+def faster_attention(like: TransformerConfig, batches: Iterable[Batch], precision: str) -> str:
+    """Return the attention implementation with which MarianMT trains faster: `sdpa`, the default, or `eager`."""
+    seconds = {}
+    for attention in ("sdpa", "eager"):
+        training = MarianTraining(like, batches, precision, attention)
+        training.step()  # the first step allocates
+        start = now()
+        for _ in range(TRIAL_STEPS):
+            training.step()
+        seconds[attention] = now() - start
+    return min(seconds, key=lambda attention: seconds[attention])
+
+
 def m2m100(ours: Transformer) -> Any:
-    """Put our weights into M2M100, which is pre-norm and has a bias wherever we have one."""
-    config = M2M100Config(**sizes_of(ours), max_position_embeddings=1024)
-    config._attn_implementation = "sdpa"
-    theirs: Any = M2M100ForConditionalGeneration(config)
-    attention = {"w_q": "q_proj", "w_k": "k_proj", "w_v": "v_proj", "w_o": "out_proj"}
-    names = {"feed_forward.expand": "fc1", "feed_forward.contract": "fc2"}
-    names |= {f"self_attention.{a}": f"self_attn.{b}" for a, b in attention.items()}
-    names |= {f"cross_attention.{a}": f"encoder_attn.{b}" for a, b in attention.items()}
-    norms = {
-        "encoder": ("self_attn_layer_norm", "final_layer_norm"),
-        "decoder": ("self_attn_layer_norm", "encoder_attn_layer_norm", "final_layer_norm"),
-    }
-    weights = {"model.shared.weight": ours.embedding.weight}
+    """Return Hugging Face's M2M100 with our weights: it is pre-norm and has the same layers and biases.
+
+    Raises:
+        UserError: our model is post-norm.
+        RuntimeError: this version of transformers names its weights otherwise.
+    """
+    if ours.config.norm != "pre":
+        raise UserError("this baseline needs a checkpoint with model.norm pre")
+    theirs: Any = M2M100ForConditionalGeneration(M2M100Config(**sizes(ours.config)))
+    weights: dict[str, Tensor] = {"model.shared.weight": ours.embedding.weight}
     for path, parameter in ours.named_parameters():
         side, _, rest = path.partition(".")
         if side in ("encoder_norm", "decoder_norm"):
             weights[f"model.{side.removesuffix('_norm')}.layer_norm.{rest}"] = parameter
-        elif side in norms:
+        elif side in NORMS:
             number, inner = rest.split(".", 1)
             module, _, kind = inner.rpartition(".")
-            if module.startswith("residuals."):
-                module = norms[side][int(module.split(".")[1])]
-            weights[f"model.{side}.layers.{number}.{names.get(module, module)}.{kind}"] = parameter
+            name = NORMS[side][int(module.split(".")[1])] if module.startswith("residuals.") else NAMES[module]
+            weights[f"model.{side}.layers.{number}.{name}.{kind}"] = parameter
     missing, unexpected = theirs.load_state_dict(weights, strict=False)
     tied = {"model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}
     if set(missing) - tied or unexpected:
@@ -123,53 +138,35 @@ def m2m100(ours: Transformer) -> Any:
     theirs.tie_weights()
     for side in (theirs.model.encoder, theirs.model.decoder):
         table = side.embed_positions
-        first = PAD + 1  # where it looks the first position up
-        table.weights[first:] = sinusoids(len(table.weights) - first, config.d_model)
+        first = PAD + 1  # row of the first position
+        table.weights[first:] = sinusoids(len(table.weights) - first, ours.config.d_model)
     return theirs.to(device()).eval()
-
-
-class M2M100Translation:
-    """Our weights in M2M100: text in, text out."""
-
-    def __init__(self, ours: Transformer, tokenizer: Tokenizer, precision: str) -> None:
-        """Args: ours; tokenizer, ours; precision, `float32` or `bfloat16`."""
-        self.model, self.tokenizer = m2m100(ours).to(getattr(torch, precision)), tokenizer
-
-    def translate(self, texts: Sequence[str], batch_tokens: int, beam_size: int, length_penalty: float) -> list[str]:
-        """Translate sentences; see `generate`."""
-        return generate(self.model, self.tokenizer, texts, beam_size, length_penalty, batch_tokens)
 
 
 @torch.inference_mode()
 def generate(
-    model: Any, tokenizer: Tokenizer, texts: Sequence[str], beam_size: int, length_penalty: float, batch_tokens: int
+    model: Any, tokenizer: Tokenizer, texts: Sequence[str], options: SearchOptions, batch_size: int
 ) -> list[str]:
-    """Translate with Hugging Face's `generate`, sentences of like length together.
-
-    Args:
-        model: of Hugging Face.
-        tokenizer: ours.
-        texts: sentences.
-        beam_size: 1 is greedy.
-        length_penalty: power of the length that a score is divided by.
-        batch_tokens: padded source tokens in a batch.
-    """
+    """Translate sentences with Hugging Face's `generate`, sentences of similar length together, longest first."""
     ids = tokenizer.encode(texts)
-    lengths = np.array([len(row) for row in ids])
+    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     found = [""] * len(texts)
-    for rows in group_by_length(lengths, lengths, batch_tokens, seed=[1]):
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
         src = pad([ids[i] for i in rows]).to(device())
-        settings = GenerationConfig(
-            num_beams=beam_size,
+        beam = {"length_penalty": options.length_penalty, "early_stopping": True} if options.beam_size > 1 else {}
+        config = GenerationConfig(
+            num_beams=options.beam_size,
             do_sample=False,
+            min_new_tokens=options.min_length,
             max_new_tokens=max_length(src.size(1)),
             pad_token_id=PAD,
             bos_token_id=BOS,
             eos_token_id=EOS,
             decoder_start_token_id=BOS,
-            **({"length_penalty": length_penalty, "early_stopping": True} if beam_size > 1 else {}),
+            **beam,
         )
-        output = model.generate(src, attention_mask=(src != PAD).long(), generation_config=settings)
+        output = model.generate(src, attention_mask=(src != PAD).long(), generation_config=config)
         for i, text in zip(rows, tokenizer.decode(output.tolist()), strict=True):
             found[i] = text
     return found

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-import warnings
+import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -12,143 +13,156 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, Timer
 from sacrebleu.metrics import BLEU
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/time_to_bleu.py` works too
-
-from benchmarks.huggingface import PEERS_LENGTH_PENALTY, MarianTraining, fastest_attention, generate
-from benchmarks.machine import now, product_rates, report
-from benchmarks.trainer import bare_trainer
+import train
+from benchmarks.child import Child
+from benchmarks.huggingface import MarianTraining, faster_attention, generate
+from benchmarks.machine import now, report
+from benchmarks.trainer import prepare
 from data.module import TranslationData
 from errors import UserError, one_sentence
-from model.module import TranslationModule
-from translate import Translator
+from training.memory import keep_few_kernels, keep_freed_memory
+from training.module import TranslationModule
+from translation.hypothesis import SearchOptions
+from translation.translator import BATCH_SIZE, Translator
 
-CHECKS = 20  # times that BLEU is measured in a run
-# Of a run that sees each pair about once: many small updates, and nothing that slows learning to prevent overfitting.
-# BLEU after 100 s: 31.2 with batches of 2,048 and dropout 0.1, 36.4 without dropout, 36.7 with batches of 1,536.
-BATCH_TOKENS, BRIEF = 1536, {"warmup_steps": 30, "dropout": 0.0}
+CHECKS = 20  # measurements of BLEU that a run has time for; only the second half of them is made
+# For a run that sees each pair once or twice: many small updates, and no dropout, which prevents overfitting.
+SHORT_RUN = ("--data.batch_tokens=1536", "--training.warmup_steps=30", "--model.dropout=0")
+MARIAN_BATCH_TOKENS = 4096
+
+Curve = list[tuple[float, float]]  # (seconds of training, test BLEU)
 
 
 class Stopwatch(Timer):
-    """Training time alone: it stands still while BLEU is measured, and the learning rate follows it."""
+    """Lightning's Timer without the time that was spent on measuring BLEU; the learning rate follows it."""
 
     def __init__(self, seconds: float) -> None:
-        """Args: seconds, after which training ends."""
+        """Args: seconds, of training, after which the run ends."""
         super().__init__(timedelta(seconds=seconds), verbose=False)
-        self.stood_still = 0.0
+        self.excluded = 0.0
 
     def time_elapsed(self, *arguments: Any) -> float:
         """Return seconds of training."""
-        return max(0.0, super().time_elapsed(*arguments) - self.stood_still)
+        return max(0.0, super().time_elapsed(*arguments) - self.excluded)
 
 
 class Checks(Callback):
-    """Measure BLEU at regular times of the second half of a run, where a falling learning rate brings it."""
+    """Measures BLEU regularly in the second half of a run, where the learning rate is low, and at its end.
 
-    def __init__(self, stopwatch: Stopwatch, data: TranslationData, seconds: float, target: float) -> None:
-        """Args: stopwatch, of the run; data; seconds, its length; target, the BLEU that ends it."""
-        self.stopwatch, self.data, self.target = stopwatch, data, target
+    Attributes:
+        curve: what was measured.
+    """
+
+    def __init__(self, stopwatch: Stopwatch, folder: Path, seconds: float, target: float) -> None:
+        """Args: stopwatch; folder, for checkpoints; seconds, of the run; target, the BLEU that ends it."""
+        self.stopwatch, self.folder, self.target = stopwatch, folder, target
         self.every, self.next = seconds / CHECKS, seconds / 2
-        self.curve: list[tuple[float, float]] = []
+        self.curve: Curve = []
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure when it is time."""
-        if (elapsed := self.stopwatch.time_elapsed()) < self.next:
-            return
-        self.next = elapsed + self.every
-        if self.measure(elapsed, pl_module):
-            trainer.should_stop = True
+        """Measure if it is time; stop at the target."""
+        elapsed = self.stopwatch.time_elapsed()
+        if elapsed >= self.next:
+            self.next = elapsed + self.every
+            self.measure(trainer)
+            trainer.should_stop = trainer.should_stop or self.curve[-1][1] >= self.target
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Measure the end, where the learning rate is zero."""
+        """Measure the end of the run, where the learning rate is zero."""
         if not self.curve or self.curve[-1][1] < self.target:
-            self.measure(self.stopwatch.time_elapsed(), pl_module)
+            self.measure(trainer)
 
-    def measure(self, elapsed: float, pl_module: Any) -> bool:
-        """Translate the test set with beam 4, as users do; return whether the target is reached."""
-        start = now()
-        sources, references = self.data.texts("test")
-        found = Translator(pl_module.model, self.data.tokenizer, dict(self.data.hparams)).translate(sources)
-        pl_module.train()
-        self.curve.append((elapsed, score(found, references)))
-        self.stopwatch.stood_still += now() - start
-        return self.curve[-1][1] >= self.target
+    def measure(self, trainer: L.Trainer) -> None:
+        """Translate the test set with beam 4, as users do, and add a point to the curve."""
+        elapsed, start = self.stopwatch.time_elapsed(), now()
+        checkpoint = self.folder / "now.ckpt"
+        trainer.save_checkpoint(checkpoint)
+        sources, references = trainer.datamodule.texts("test")  # type: ignore[attr-defined]
+        translations = Translator.load(checkpoint, "ctranslate2").translate(sources)
+        self.curve.append((elapsed, score(elapsed, translations, references)))
+        self.stopwatch.excluded += now() - start
 
 
-def score(found: list[str], references: list[str]) -> float:
-    """Return BLEU, and say it."""
-    bleu = BLEU().corpus_score(found, [references]).score
-    print(f"BLEU {bleu:.1f}", file=sys.stderr)
+def score(elapsed: float, translations: list[str], references: list[str]) -> float:
+    """Return BLEU, and print it."""
+    bleu = BLEU().corpus_score(translations, [references]).score
+    print(f"{elapsed:.0f} s: BLEU {bleu:.1f}", file=sys.stderr)
     return bleu
+
+
+def train_ours(path: Path, seconds: float, target: float) -> Curve:
+    """Train as `train.py` does, for `seconds` or until the target."""
+    keep_freed_memory()
+    keep_few_kernels()
+    with tempfile.TemporaryDirectory() as name:
+        settings, made = prepare(path, *SHORT_RUN)
+        made.data.load()
+        trainer = train.make_trainer(settings, Path(name), first_step=0)
+        stopwatch = Stopwatch(seconds)
+        checks = Checks(stopwatch, Path(name), seconds, target)
+        trainer.callbacks += [stopwatch, checks]  # type: ignore[attr-defined]
+        trainer.fit(TranslationModule(made.model, made.training), made.data)
+        return checks.curve
+
+
+def train_marian(connection: Connection, path: Path, seconds: float, target: float) -> None:
+    """Train MarianMT in float32, for `seconds` or until the target; answers the first request by the curve."""
+    made = prepare(path, f"--data.batch_tokens={MARIAN_BATCH_TOKENS}")[1]
+    data: TranslationData = made.data
+    batches = data.train_dataloader()
+    sources, references = data.texts("test")
+    training = MarianTraining(made.model, batches, "float32", faster_attention(made.model, batches, "float32"))
+    connection.send(None)
+    connection.recv()
+    curve: Curve = []
+    elapsed, next_check = 0.0, seconds / 2
+    while elapsed < seconds and not (curve and curve[-1][1] >= target):
+        start = now()
+        training.step()
+        elapsed += now() - start
+        if elapsed >= min(next_check, seconds):
+            next_check = elapsed + seconds / CHECKS
+            translations = generate(training.model.eval(), data.tokenizer, sources, SearchOptions(), BATCH_SIZE)
+            training.model.train()
+            curve.append((elapsed, score(elapsed, translations, references)))
+    connection.send(curve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train until the BLEU is reached, or the time is over."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test in fr and en")
-    parser.add_argument("--json", type=Path, help="file for rows and ratios")
-    parser.add_argument("--bleu", type=float, default=33.5, help="on the test split, beam 4")
-    parser.add_argument("--seconds", type=float, default=100, help="of our training; the learning rate is zero then")
-    parser.add_argument(
-        "--peer_seconds", type=float, default=0, help="of Hugging Face MarianMT's, 600 or more; 0: none"
-    )
+    parser.add_argument("--json", type=Path, help="file for rows and figures")
+    parser.add_argument("--bleu", type=float, default=33.5, help="of the test set, beam 4")
+    parser.add_argument("--seconds", type=float, default=100, help="of our training; the learning rate ends at zero")
+    marian = "of training Hugging Face MarianMT after ours (default: it is not trained)"
+    parser.add_argument("--marian_seconds", type=float, default=0, help=marian)
     flags = parser.parse_args(arguments)
-    if flags.seconds <= 0 or flags.peer_seconds < 0:
-        raise UserError("--seconds must be above 0, and --peer_seconds at least 0")
-    data = [TranslationData(str(flags.data), vocab_size=8000, batch_tokens=n) for n in (BATCH_TOKENS, 4096)]
-    for each in data:
-        each.load()
-    rates = product_rates()
-    curves = {"this project": train_ours(data[0], flags.seconds, flags.bleu)}
-    if flags.peer_seconds:
-        curves["HF Marian, float32"] = train_peer(data[1], flags.peer_seconds, flags.bleu)
-    rows = []
+    if flags.seconds <= 0 or flags.marian_seconds < 0:
+        raise UserError("--seconds must be above 0, and --marian_seconds at least 0")
+    curves = {"this project": train_ours(flags.data, flags.seconds, flags.bleu)}
+    if flags.marian_seconds:
+        child = Child(train_marian, flags.data, flags.marian_seconds, flags.bleu)
+        curves["marian_float32"] = child.ask(None)
+
+    rows: list[dict[str, Any]] = []
+    figures: dict[str, Sequence[float]] = {}
     for system, curve in curves.items():
-        seconds = next((elapsed for elapsed, bleu in curve if bleu >= flags.bleu), None)
+        reached = next((elapsed for elapsed, bleu in curve if bleu >= flags.bleu), None)
+        if reached is not None:
+            figures[f"time_to_bleu/{system.replace(' ', '_')}"] = [reached]
         rows.append(
             {
                 "system": system,
-                "target_bleu": flags.bleu,
-                "seconds": seconds and round(seconds, 1),
-                "best_bleu": round(max(bleu for _, bleu in curve), 2),
-                "machine_float32_gflops": round(rates.float32, 1),
-                "machine_bfloat16_gflops": round(rates.bfloat16, 1),
+                f"seconds to BLEU {flags.bleu}": "not reached" if reached is None else round(reached, 1),
+                "last BLEU": round(curve[-1][1], 2),
+                "after seconds": round(curve[-1][0], 1),
                 "curve": [[round(elapsed, 1), round(bleu, 2)] for elapsed, bleu in curve],
             }
         )
-    times = [values["seconds"] for values in rows]
-    ratios = {"time_to_bleu/hf_marian_float32": times[0] / times[1]} if len(times) == 2 and all(times) else {}
-    report(f"Seconds of training until test BLEU {flags.bleu}, beam 4", rows, ratios, flags.json)
-
-
-def train_ours(data: TranslationData, seconds: float, target: float) -> list[tuple[float, float]]:
-    """Train as `train.py` does; return (seconds, BLEU) where it was measured."""
-    warnings.filterwarnings("ignore", module="lightning")
-    stopwatch = Stopwatch(seconds)
-    checks = Checks(stopwatch, data, seconds, target)
-    trainer = bare_trainer(stopwatch, checks)
-    trainer.fit(TranslationModule(vocab_size=8000, **BRIEF), train_dataloaders=data.train_dataloader())
-    return checks.curve
-
-
-def train_peer(data: TranslationData, seconds: float, target: float) -> list[tuple[float, float]]:
-    """Train MarianMT; return (seconds, BLEU) where it was measured."""
-    like, batches = TranslationModule(vocab_size=8000).model, data.train_dataloader()
-    peer = MarianTraining(like, batches, "float32", fastest_attention(like, batches, "float32", seconds=5))
-    sources, references = data.texts("test")
-    curve: list[tuple[float, float]] = []
-    elapsed = 0.0
-    while elapsed < seconds:
-        start = now()
-        peer.train(seconds / CHECKS)
-        elapsed += now() - start
-        if elapsed >= seconds / 2:
-            found = generate(peer.model.eval(), data.tokenizer, sources, 4, PEERS_LENGTH_PENALTY, batch_tokens=2048)
-            curve.append((elapsed, score(found, references)))
-            if curve[-1][1] >= target:
-                break
-    return curve
+    report("Seconds of training until a test BLEU, beam 4", rows, figures, flags.json)
 
 
 if __name__ == "__main__":

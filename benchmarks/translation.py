@@ -1,251 +1,260 @@
-"""Translation speed beside CTranslate2 and Hugging Face: `python -m benchmarks.translation --data DIR --json FILE`."""
+"""Translation beside CTranslate2 and Hugging Face: `python -m benchmarks.translation --data DIR --checkpoint FILE`.
+
+Measures tokens per second, BLEU, the latency of one sentence, the wall clock of `translate.py`, and peak memory.
+"""
 
 import argparse
-import copy
+import contextlib
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-import torch
-from ctranslate2 import get_supported_compute_types
+import ctranslate2
 from sacrebleu.metrics import BLEU
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # so that `python benchmarks/translation.py` works too
-
-from benchmarks.apart import Apart
-from benchmarks.ctranslate import CTranslate, Settings
-from benchmarks.huggingface import PEERS_LENGTH_PENALTY, M2M100Translation
-from benchmarks.machine import PRECISIONS, device, forward_flops, has_products, now, ratio, report, row, take_turns
-from benchmarks.memory import peak_of
-from convert import convert
-from data import Tokenizer
+from benchmarks.child import Child, tree_memory
+from benchmarks.machine import device, now, report
+from data.tokenizer import Tokenizer, normalise
 from errors import UserError, one_sentence
 from evaluate import lines_of
-from model import Transformer
-from translate import Translator
+from translation.checkpoint import read_checkpoint
+from translation.conversion import convert
+from translation.ctranslate2_engine import usable_cores
+from translation.hypothesis import SearchOptions
+from translation.translator import BATCH_SIZE, EngineName, Translator
 
 ROOT = Path(__file__).parent.parent
-OURS = "this project"
-TASKS = {"greedy": 1, "beam4": 4}  # beam sizes
-HF_PRECISIONS = ("float32", "bfloat16")
-HF_TOKENS = (1024, 2048, 4096, 8192)  # batches worth a try
-# CTranslate2's; a processor or GPU has some of them.
-COMPUTE_TYPES = ("float32", "int8", "int8_float32", "float16", "bfloat16", "int8_float16")
-# How a peer's C library treats freed memory, and what the table says of it; its users can set it as we set ours.
-MEMORY = {False: "", True: ", memory kept"}
-WITHIN = 0.2  # of the float32 BLEU: what counts as the same quality
-BRIEF = ("--model.consistency=0", "--model.dropout=0.1")  # of a training too short to overfit
-TRIAL, LATENCY = 200, 100  # sentences to choose settings by, and to translate one at a time
+BEAM_SIZES = {"greedy": 1, "beam4": 4}
+TRIAL = 300  # sentences, to choose the fastest batches of a baseline
+LATENCY = 50  # sentences, translated one at a time
+STARTS = 5  # of translate.py
+SENTENCE = "Deux hommes jouent au football."
+LIBRARY_BATCHES = (1024, 2048)  # tokens
+HUGGING_FACE_BATCHES = (64, 256)  # sentences
 
 
-class Contestant:
-    """One translator at one task: does the test set in each turn, and keeps what it said."""
+class System(Protocol):
+    """Translates sentences, in batches of `batches` sentences or tokens."""
 
-    def __init__(
-        self, system: str, precision: str, translator: Apart, how: tuple[Any, ...], tokenizer: Tokenizer
-    ) -> None:
-        """Say who translates, and how.
+    def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]: ...
 
-        Args:
-            system, precision: for the table.
-            translator: has a method `translate`.
-            how: what that takes after the texts.
-            tokenizer: counts target tokens for everybody.
-        """
-        self.system, self.precision, self.tokenizer = system, precision, tokenizer
-        self.translator, self.how = translator, how
-        self.texts: list[str] = []
 
-    def translate(self, texts: Sequence[str]) -> list[str]:
-        """Translate sentences."""
-        return self.translator.do("translate", texts, *self.how)
+class Engine:
+    """One of our engines."""
 
-    def work(self, sources: Sequence[str]) -> int:
-        """Translate everything; return the target tokens."""
-        self.texts = self.translate(sources)
-        return sum(map(len, self.tokenizer.encode(self.texts)))
+    def __init__(self, checkpoint: Path, engine: EngineName, precision: str) -> None:
+        self.translator = Translator.load(checkpoint, engine, precision)
 
-    def work_one_by_one(self, sources: Sequence[str]) -> int:
-        """Translate everything, one sentence at a time; return the target tokens."""
-        self.texts = [self.translate([source])[0] for source in sources]
-        return sum(map(len, self.tokenizer.encode(self.texts)))
+    def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]:
+        """Translate sentences, `batches` at once."""
+        return self.translator.translate(texts, options, batches)
+
+
+class Library:
+    """The bare CTranslate2 library with SentencePiece, as its documentation uses them; threads as in our engine."""
+
+    def __init__(self, folder: Path, compute_type: str) -> None:
+        self.tokenizer = Tokenizer((folder / "sentencepiece.model").read_bytes())
+        threads = {"inter_threads": usable_cores(), "intra_threads": 1} if device().type == "cpu" else {}
+        self.translator = ctranslate2.Translator(str(folder), device().type, compute_type=compute_type, **threads)
+
+    def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]:
+        """Translate sentences, in batches of `batches` source tokens, which the library sorts by length."""
+        processor = self.tokenizer.processor
+        results = self.translator.translate_batch(
+            processor.encode([normalise(text) for text in texts], out_type=str),
+            batch_type="tokens",
+            max_batch_size=batches,
+            beam_size=options.beam_size,
+            length_penalty=options.length_penalty,
+            min_decoding_length=options.min_length,
+        )
+        return processor.decode([result.hypotheses[0] for result in results])
+
+
+class HuggingFace:
+    """Hugging Face's `generate` with our weights in M2M100, in float32."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        from benchmarks.huggingface import m2m100  # takes seconds
+
+        content = read_checkpoint(checkpoint)
+        self.model, self.tokenizer = m2m100(content.model), content.tokenizer
+
+    def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]:
+        """Translate sentences, `batches` at once."""
+        from benchmarks.huggingface import generate
+
+        return generate(self.model, self.tokenizer, texts, options, batches)
+
+
+def serve(connection: Connection, make: Callable[..., System], *arguments: Any) -> None:
+    """Answer requests, which are the arguments of `System.translate`, by (translations, seconds): for a `Child`."""
+    system = make(*arguments)
+    connection.send(None)
+    with contextlib.suppress(EOFError):
+        while True:
+            request = connection.recv()
+            start = now()
+            translations = system.translate(*request)
+            connection.send((translations, now() - start))
+
+
+class Entry(NamedTuple):
+    """A system in a process of its own, and the sizes of batches among which the fastest is chosen."""
+
+    precision: str
+    child: Child
+    batches: Sequence[int]
+
+
+def start_systems(checkpoint: Path, folder: Path) -> dict[str, Entry]:
+    """Start all systems; `folder` holds the converted model."""
+    compute_types = ctranslate2.get_supported_compute_types(device().type)
+    ours = [BATCH_SIZE]
+    systems = {
+        "pytorch": Entry("float32", Child(serve, Engine, checkpoint, "pytorch", "32"), ours),
+        "ctranslate2": Entry("float32", Child(serve, Engine, checkpoint, "ctranslate2", "32"), ours),
+        "library": Entry("float32", Child(serve, Library, folder, "float32"), LIBRARY_BATCHES),
+        "hf": Entry("float32", Child(serve, HuggingFace, checkpoint), HUGGING_FACE_BATCHES),
+    }
+    if "int8" in compute_types:
+        systems["ctranslate2_int8"] = Entry("int8", Child(serve, Engine, checkpoint, "ctranslate2", "int8"), ours)
+        systems["library_int8"] = Entry("int8", Child(serve, Library, folder, "int8"), LIBRARY_BATCHES)
+    return systems
+
+
+def measure_speed(
+    systems: dict[str, Entry], task: str, sources: list[str], references: list[str], tokenizer: Tokenizer, rounds: int
+) -> tuple[list[dict[str, Any]], dict[str, Sequence[float]]]:
+    """Translate all sentences with every system in turn; return rows and figures of one task."""
+    options = SearchOptions(beam_size=BEAM_SIZES[task])
+    print(f"{task}: choosing the batches of the baselines", file=sys.stderr)
+    batches = {name: fastest_batches(entry, sources[:TRIAL], options) for name, entry in systems.items()}
+    speeds: dict[str, list[float]] = {name: [] for name in systems}  # tokens/s of each round
+    bleu: dict[str, float] = {}
+    for number in range(rounds):
+        print(f"{task}: round {number + 1} of {rounds}", file=sys.stderr)
+        for name, entry in systems.items():
+            translations, seconds = entry.child.ask((sources, options, batches[name]))
+            speeds[name].append(sum(map(len, tokenizer.encode(translations))) / seconds)
+            bleu[name] = BLEU().corpus_score(translations, [references]).score  # the same in every round
+    rows = [
+        {
+            "task": task,
+            "system": name,
+            "precision": entry.precision,
+            "batches": batches[name],
+            "tokens/s": round(statistics.median(speeds[name])),
+            "BLEU": round(bleu[name], 2),
+        }
+        for name, entry in systems.items()
+    ]
+    pairs = {
+        "pytorch/hf": ("pytorch", "hf"),
+        "ctranslate2/library": ("ctranslate2", "library"),
+        "ctranslate2_int8/library_int8": ("ctranslate2_int8", "library_int8"),
+        "ctranslate2/pytorch": ("ctranslate2", "pytorch"),
+    }
+    figures: dict[str, Sequence[float]] = {
+        f"{task}/{key}": [a / b for a, b in zip(speeds[ours], speeds[theirs], strict=True)]
+        for key, (ours, theirs) in pairs.items()
+        if ours in systems
+    }
+    return rows, figures
+
+
+def fastest_batches(entry: Entry, texts: list[str], options: SearchOptions) -> int:
+    """Return the size of batches that is fastest in the better of two trials, which also warm the system up."""
+    seconds = dict.fromkeys(entry.batches, float("inf"))
+    for batches in [*entry.batches, *entry.batches]:
+        seconds[batches] = min(seconds[batches], entry.child.ask((texts, options, batches))[1])
+    return min(seconds, key=lambda batches: seconds[batches])
+
+
+def measure_latency(systems: dict[str, Entry], sources: list[str], rounds: int) -> dict[str, Sequence[float]]:
+    """Translate one sentence at a time with both engines; return mean milliseconds of a sentence, beam 4."""
+    engines = ("ctranslate2", "pytorch")
+    figures: dict[str, list[float]] = {f"latency/{name}": [] for name in engines}
+    for _ in range(rounds):
+        for name in engines:
+            requests = [([source], SearchOptions(), BATCH_SIZE) for source in sources]
+            seconds = [systems[name].child.ask(request)[1] for request in requests]
+            figures[f"latency/{name}"].append(1000 * statistics.mean(seconds))
+    return dict(figures)
+
+
+def measure_start(checkpoint: Path) -> list[float]:
+    """Return the seconds that `translate.py --engine ctranslate2` takes for one sentence, conversion kept."""
+    command = translate_command(checkpoint, "ctranslate2", SENTENCE)
+    seconds = []
+    for _ in range(STARTS + 1):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]  # the first start may read files that the system's cache lacks
+
+
+def measure_memory(checkpoint: Path, engine: str, sources: list[str], folder: Path) -> float:
+    """Return the peak of resident memory, in MB, of `translate.py` for a file, with its child processes."""
+    (folder / "source").write_text("".join(f"{line}\n" for line in sources), encoding="utf-8")
+    arguments = ("--input", str(folder / "source"), "--output", str(folder / "translations"))
+    process = subprocess.Popen(translate_command(checkpoint, engine, *arguments))
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, tree_memory(process.pid))
+        time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"translate.py failed with exit code {process.returncode}")
+    return peak / 1000
+
+
+def translate_command(checkpoint: Path, engine: str, *arguments: str) -> list[str]:
+    """Return a command line of `translate.py`."""
+    return [sys.executable, str(ROOT / "translate.py"), f"--checkpoint={checkpoint}", f"--engine={engine}", *arguments]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Translate the test set with everybody in turn."""
+    """Translate the test set with all systems."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test in fr and en")
-    parser.add_argument("--json", type=Path, help="file for rows and ratios")
-    parser.add_argument("--checkpoint", type=Path, help="file of a trained model (default: train one now)")
-    parser.add_argument("--minutes", type=int, default=3, help="of that training")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each after one to warm up")
+    parser.add_argument("--data", type=Path, required=True, help="folder with test.fr and test.en")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="file of a trained model")
+    parser.add_argument("--json", type=Path, help="file for rows and figures")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each system")
+    parser.add_argument("--sentences", type=int, default=1000, help="sentences of the test set to translate")
     flags = parser.parse_args(arguments)
-    if flags.rounds < 1 or flags.minutes < 1:
-        raise UserError("--rounds and --minutes must be at least 1")
-    sources, references = lines_of(flags.data / "test.fr", "--data"), lines_of(flags.data / "test.en", "--data")
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = flags.checkpoint or train(flags.data, flags.minutes, Path(folder))
-        translator = Translator.load(checkpoint)
-        convert(translator, Path(folder) / "ctranslate2")
+    if flags.rounds < 1 or flags.sentences < 1:
+        raise UserError("--rounds and --sentences must be at least 1")
+    sources = lines_of(flags.data / "test.fr", "--data")[: flags.sentences]
+    references = lines_of(flags.data / "test.en", "--data")[: flags.sentences]
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        checkpoint = folder / "model.ckpt"  # a copy, so that nothing is written beside the original
+        shutil.copy(flags.checkpoint, checkpoint)
+        content = read_checkpoint(checkpoint)
+        convert(content, folder / "library")
+        systems = start_systems(checkpoint, folder / "library")
         rows: list[dict[str, Any]] = []
-        ratios: dict[str, float] = {}
-        for task, beam_size in TASKS.items():
-            found = compare(
-                task, beam_size, checkpoint, Path(folder) / "ctranslate2", sources, references, flags.rounds
-            )
-            rows, ratios = rows + found[0], ratios | found[1]
-        found = latency(checkpoint, Path(folder) / "ctranslate2", sources[:LATENCY], references[:LATENCY], flags.rounds)
-        rows, ratios = rows + found[0], ratios | found[1]
-        memory = {
-            OURS: peak_memory("ours", checkpoint, flags.data / "test.fr"),
-            "CTranslate2": peak_memory("ctranslate2", Path(folder) / "ctranslate2", flags.data / "test.fr"),
-        }
-        ratios["memory/ctranslate2_float32"] = memory[OURS] / memory["CTranslate2"]
-        for system, peak in memory.items():
-            rows.append({"task": "memory, beam4", "system": system, "precision": "float32", "peak_mb": peak})
-    title = f"Translation of {len(sources)} sentences, target tokens (latency: one sentence at a time)"
-    report(title, rows, ratios, flags.json)
-
-
-def train(data: Path, minutes: int, folder: Path) -> Path:
-    """Train weights of the compared shape, as a user would."""
-    command = [sys.executable, f"{ROOT}/train.py", f"--config={ROOT}/configs/multi30k.yaml", "--name=benchmark"]
-    options = [f"--data.path={data.resolve()}", f"--trainer.max_time=00:00:{minutes:02}:00", *BRIEF]
-    print(f"training for {minutes} minutes, which --checkpoint FILE makes needless", file=sys.stderr)
-    subprocess.run([*command, *options], cwd=folder, check=True, stdout=sys.stderr)
-    return folder / "runs" / "benchmark" / "best.ckpt"
-
-
-def ours(checkpoint: Path, beam_size: int, tokenizer: Tokenizer) -> list[Contestant]:
-    """Load our translator in its default precision and in every other that the machine has."""
-    contestants = []
-    for flag, precision in PRECISIONS.items():
-        if not has_products(precision):
-            continue
-        translator = Apart(Translator.load, checkpoint, "auto", flag, keeps_memory=True)  # as it sets itself
-        contestants.append(Contestant(OURS, precision, translator, (beam_size,), tokenizer))
-    return contestants
-
-
-def ctranslate2(
-    model: Path, precision: str, ways: Sequence[Settings], beam_size: int, tokenizer: Tokenizer
-) -> list[Contestant]:
-    """Load our weights in CTranslate2, to be run in several ways, with the C library as it is and set as ours."""
-    contestants = []
-    for keeps_memory, ending in MEMORY.items():
-        engine = Apart(CTranslate, model, precision, device().type, keeps_memory=keeps_memory)
-        for settings in ways:
-            way = f"{settings.translators} × {settings.threads} threads, {settings.batch_tokens} tokens"
-            how = settings, beam_size, PEERS_LENGTH_PENALTY
-            contestants.append(Contestant(f"CTranslate2, {way}{ending}", precision, engine, how, tokenizer))
-    return contestants
-
-
-def hugging_face(network: Transformer, precision: str, beam_size: int, tokenizer: Tokenizer) -> list[Contestant]:
-    """Load our weights in Hugging Face's M2M100, to be given batches of several sizes, with both C libraries."""
-    contestants = []
-    for keeps_memory, ending in MEMORY.items():
-        peer = Apart(M2M100Translation, network, tokenizer, precision, keeps_memory=keeps_memory)
-        for size in HF_TOKENS:
-            how = size, beam_size, PEERS_LENGTH_PENALTY
-            contestants.append(Contestant(f"HF M2M100, {size} tokens{ending}", precision, peer, how, tokenizer))
-    return contestants
-
-
-def fastest(contestants: Sequence[Contestant], work: Callable[[Contestant], object]) -> Contestant:
-    """Choose by the best of three short trials of some work."""
-    seconds = dict.fromkeys(contestants, float("inf"))
-    for _ in range(3):
-        for contestant in contestants:
-            start = now()
-            work(contestant)
-            seconds[contestant] = min(seconds[contestant], now() - start)
-    return min(contestants, key=lambda contestant: seconds[contestant])
-
-
-def compare(
-    task: str,
-    beam_size: int,
-    checkpoint: Path,
-    model: Path,
-    sources: Sequence[str],
-    references: Sequence[str],
-    rounds: int,
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Translate in batches with everybody in turn; return rows and ratios."""
-    translator = Translator.load(checkpoint)
-    tokenizer, network = translator.tokenizer, copy.deepcopy(translator.model)  # as it was before `pack`
-    mine = ours(checkpoint, beam_size, tokenizer)
-    trial = sources[:: max(1, len(sources) // TRIAL)]
-
-    def translate_trial(contestant: Contestant) -> object:
-        return contestant.work(trial)
-
-    ways = Settings.worth_a_try(torch.get_num_threads())
-    theirs = [
-        fastest(ctranslate2(model, precision, ways, beam_size, tokenizer), translate_trial)
-        for precision in COMPUTE_TYPES
-        if precision in get_supported_compute_types(device().type)
-    ]
-    float32, low = theirs[0], fastest(theirs, translate_trial)
-    hf = [
-        fastest(hugging_face(network, precision, beam_size, tokenizer), translate_trial)
-        for precision in HF_PRECISIONS
-        if has_products(precision)
-    ]
-    everybody = {str(i): contestant for i, contestant in enumerate(dict.fromkeys([*mine, float32, low, *hf]))}
-    names = {contestant: name for name, contestant in everybody.items()}
-    turns = take_turns({name: partial(c.work, sources) for name, c in everybody.items()}, rounds)
-
-    bleu = {name: BLEU().corpus_score(c.texts, [references]).score for name, c in everybody.items()}
-    flops = cost(network, tokenizer, sources, references, beam_size)
-    rows = [row(c.system, task, c.precision, turns[name], flops, bleu[name]) for name, c in everybody.items()]
-    equal = [c for c in mine if abs(bleu[names[c]] - bleu[names[mine[0]]]) <= WITHIN]
-    best = max(equal, key=lambda c: ratio(turns[names[c]], turns[names[low]]))
-    hf_best = max(hf, key=lambda c: ratio(turns[names[c]], turns[names[low]]))
-    return rows, {
-        f"{task}/ctranslate2_float32": ratio(turns[names[mine[0]]], turns[names[float32]]),
-        f"{task}/ctranslate2_fastest": ratio(turns[names[best]], turns[names[low]]),
-        f"{task}/hf": ratio(turns[names[mine[0]]], turns[names[hf[0]]]),
-        f"{task}/hf_fastest": ratio(turns[names[best]], turns[names[hf_best]]),
-    }
-
-
-def latency(
-    checkpoint: Path, model: Path, sources: Sequence[str], references: Sequence[str], rounds: int
-) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Translate one sentence at a time, beam 4; return rows and ratio."""
-    translator = Translator.load(checkpoint)
-    mine = ours(checkpoint, 4, translator.tokenizer)[0]
-    ways = [Settings.whole_machine(threads) for threads in sorted({1, torch.get_num_threads()})]
-    tries = ctranslate2(model, "float32", ways, 4, mine.tokenizer)
-    theirs = fastest(tries, lambda contestant: contestant.work_one_by_one(sources[: TRIAL // 10]))
-    everybody = {OURS: mine, "CTranslate2": theirs}
-    turns = take_turns({name: partial(c.work_one_by_one, sources) for name, c in everybody.items()}, rounds)
-    flops = cost(translator.model, mine.tokenizer, sources, references, 4)
-    bleu = {name: BLEU().corpus_score(c.texts, [references]).score for name, c in everybody.items()}
-    rows = []
-    for name, contestant in everybody.items():
-        rows.append(row(contestant.system, "latency, beam4", "float32", turns[name], flops, bleu[name]))
-        milliseconds = sorted(1000 * turn.seconds / len(sources) for turn in turns[name])[rounds // 2]
-        rows[-1]["ms_per_sentence"] = round(milliseconds, 1)
-    return rows, {"latency/ctranslate2_float32": ratio(turns[OURS], turns["CTranslate2"])}
-
-
-def cost(network: Any, tokenizer: Tokenizer, sources: Sequence[str], targets: Sequence[str], beam_size: int) -> float:
-    """Return the floating-point operations of one target token, as long as the references are."""
-    lengths = [[len(ids) for ids in tokenizer.encode(texts)] for texts in (sources, targets)]
-    return forward_flops(network, lengths[0], lengths[1], beam_size) / sum(lengths[1])
-
-
-def peak_memory(system: str, model: Path, file: Path) -> int:
-    """Measure the peak, in MB, of a program that translates a file with beam 4 in float32."""
-    command = [sys.executable, "-m", "benchmarks.memory", system, str(model.resolve()), str(file.resolve()), "4"]
-    return peak_of(command, cwd=ROOT)[1] // 10**6
+        figures: dict[str, Sequence[float]] = {}
+        for task in BEAM_SIZES:
+            more = measure_speed(systems, task, sources, references, content.tokenizer, flags.rounds)
+            rows, figures = rows + more[0], figures | more[1]
+        figures |= measure_latency(systems, sources[:LATENCY], flags.rounds)
+        for entry in systems.values():
+            entry.child.stop()
+        figures["program/ctranslate2"] = measure_start(checkpoint)
+        for engine in ("ctranslate2", "pytorch"):
+            figures[f"memory/{engine}"] = [measure_memory(checkpoint, engine, sources, folder)]
+    title = f"Translation of {len(sources)} sentences, target tokens per second"
+    report(title, rows, figures, flags.json)
 
 
 if __name__ == "__main__":

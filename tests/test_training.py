@@ -399,22 +399,6 @@ def test_an_epoch_compiles_at_most_eight_full_graphs(compilations: Compilations)
 
 
 @pytest.mark.slow
-def test_searches_compile_at_most_eight_full_graphs_of_a_decoding_step(compilations: Compilations) -> None:
-    model = small(n_decoder_layers=1).eval()
-    options = SearchOptions(beam_size=4)
-    sources = [sentences(rows, length, seed=length) for rows, length in ((5, 6), (3, 9), (1, 4))]
-    expected = [search_translations(model, src, options) for src in sources]
-    model.decode_step = torch.compile(  # type: ignore[method-assign]
-        model.decode_step, fullgraph=True, dynamic=True, backend=compilations
-    )
-    found = [search_translations(model, src, options) for src in sources]
-    assert 1 <= compilations.n <= 8
-    for of_batch, expected_of_batch in zip(found, expected, strict=True):
-        for a, b in zip(of_batch, expected_of_batch, strict=True):
-            assert [h.tokens for h in a] == [h.tokens for h in b]
-
-
-@pytest.mark.slow
 @pytest.mark.usefixtures("compilations")
 def test_a_compiled_training_step_has_the_gradients_of_the_plain_one() -> None:
     batch = next(batches_like_multi30k(10))

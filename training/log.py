@@ -76,7 +76,7 @@ class TrainingLog(Callback):
             return
         optimizer: Any = trainer.optimizers[0]
         loss = trainer.strategy.reduce(outputs["loss"] * trainer.accumulate_grad_batches, reduce_op="mean")
-        values = torch.stack([loss.double(), optimizer.skipped.double(), optimizer.skipped_in_a_row.double()])
+        values = torch.stack([loss.float(), optimizer.skipped.float(), optimizer.skipped_in_a_row.float()])
         loss, skipped, in_a_row = values.tolist()  # the one moment at which the host waits
         rate = self.n_tokens / max(1e-9, time.monotonic() - self.since)
         self._restart_clock()

@@ -80,7 +80,9 @@ class MuonAdamW(Optimizer):
             matrix.addcmul_(direction, factor, value=-group["lr"] * scale)
 
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any], finite: Tensor) -> None:
-        """Update parameters by PyTorch's fused AdamW, which does nothing where `found_inf` is 1."""
+        """Update parameters by PyTorch's fused AdamW, which changes nothing if `found_inf` is 1."""
+        if finite.device.type not in ("cpu", "cuda") and not finite:  # other devices ignore `found_inf`
+            return
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
