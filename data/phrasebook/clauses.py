@@ -478,7 +478,7 @@ class ClauseRules(PhraseRules):
         return clause
 
     def company(self) -> Phrase:
-        """Return whom somebody is with."""
+        """Return whom a person is with."""
         draw = self.rng.random()
         if draw < 0.4:
             return self.pair(*self.pick(STRESSED))

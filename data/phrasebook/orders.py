@@ -117,7 +117,7 @@ class OrderRules(ClauseRules):
         return Phrase(((form, number), *attached, *tail), english + pronoun.en)
 
     def be_commanded(self, you: Subject, negated: bool) -> Phrase:
-        """Return what somebody should be, or not be."""
+        """Return what a person should be, or not be."""
         adjective = self.rng.choice(UNWANTED if negated else WANTED)
         return self.pair(adjective.form(you.gender, you.plural), adjective.en)
 

@@ -392,7 +392,7 @@ class PhraseRules:
     # --- places and times
 
     def place(self, mode: str = "at") -> Phrase:
-        """Return a place: "at" where something is, "to" where somebody goes."""
+        """Return a place: "at" where something is, "to" where a person goes."""
         draw = self.rng.random()
         if draw < 0.25:
             home, at, to = self.pick(HOME)
