@@ -265,6 +265,8 @@ def test_convert_writes_a_folder_that_ctranslate2_alone_translates_with(
         length_penalty=LENGTH_PENALTY,
         return_end_token=True,
         max_decoding_length=max_length(len(tokens) + 1),
+        disable_unk=True,
+        suppress_sequences=[["<pad>"], ["<s>"]],
     )
     (sentence,) = translator.search([text])
     assert tokenizer.processor.piece_to_id(result.hypotheses[0]) == sentence.hypotheses[0].tokens
