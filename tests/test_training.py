@@ -854,15 +854,15 @@ def spoil(first: int, last: int, rank: int = 0) -> None:
     TranslationModule.training_step = training_step  # type: ignore[method-assign]
 
 
-def keep_states(file: str) -> None:
-    """Patch: write the weights and the states of the optimizer, after each step to one file."""
+def keep_states(file: str, n_steps: int) -> None:
+    """Patch: write the weights and the states of the optimizer after each of n_steps steps to one file."""
     kept: list[Any] = []
 
     def on_train_batch_end(self: TranslationModule, *_: Any) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         state = optimizer.state_dict()["state"]  # type: ignore[union-attr]
         kept.append(copy.deepcopy({"weights": self.state_dict(), "optimizer": state}))
-        if len(kept) == STEPS:
+        if len(kept) == n_steps:
             torch.save(kept, file)
 
     TranslationModule.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign]
@@ -877,19 +877,20 @@ def same(a: Any, b: Any) -> bool:
 
 @pytest.mark.slow
 def test_updates_that_are_not_finite_are_skipped_and_counted_by_a_resumed_run_too(folder: Path) -> None:
-    spoiled = (spoil, MIDDLE - 2, MIDDLE + 1)
-    whole = Training(folder, *SETTINGS, "--name=spoiled", patches=[spoiled, (keep_states, "kept.pt")])
+    steps, first, last = 14, 6, 9
+    settings = [*SETTINGS, f"--trainer.max_steps={steps}"]
+    spoiled = (spoil, first, last)
+    whole = Training(folder, *settings, "--name=spoiled", patches=[spoiled, (keep_states, "kept.pt", steps)])
     assert whole.wait() == 0, whole.output()
     kept = torch.load(folder / "kept.pt")
-    before, after = kept[: MIDDLE - 2], kept[MIDDLE + 2 :]
-    assert all(same(before[-1], state) for state in kept[MIDDLE - 2 : MIDDLE + 2])
-    assert not same(before[-2]["weights"], before[-1]["weights"])
-    assert not same(before[-1]["weights"], after[0]["weights"])
+    assert all(same(kept[first - 1], state) for state in kept[first : last + 1])
+    assert not same(kept[first - 2]["weights"], kept[first - 1]["weights"])
+    assert not same(kept[last]["weights"], kept[last + 1]["weights"])
     counts = [row["skipped_updates"] for row in rows_of(folder / "runs" / "spoiled") if row["loss"]]
-    assert counts == [str(min(4, max(0, step - (MIDDLE - 3)))) for step in range(STEPS)]
-    assert f"step {MIDDLE - 1}: updates skipped because their gradients were not finite: 1\n" in whole.output()
+    assert counts == [str(min(4, max(0, step - first + 1))) for step in range(steps)]
+    assert f"step {first + 1}: updates skipped because their gradients were not finite: 1\n" in whole.output()
     flags = ["--name=spoiled-killed", "--save_every_minutes=0"]
-    killed = Training(folder, *SETTINGS, *flags, patches=[spoiled, (kill_at, MIDDLE)])
+    killed = Training(folder, *settings, *flags, patches=[spoiled, (kill_at, last)])
     assert killed.wait() == -signal.SIGKILL
     resume(folder, "spoiled-killed", patches=[spoiled])
     assert differences(folder / "runs" / "spoiled-killed", folder / "runs" / "spoiled") == []
@@ -967,7 +968,8 @@ def record(name: str) -> None:
 def test_two_processes_learn_what_one_learns(folder: Path, optimizer: str, tolerance: float) -> None:
     patches: list[tuple] = [(descend_plainly,)] if optimizer == "sgd" else []
     exact = ["--model.dropout=0", "--trainer.precision=32-true", "--trainer.limit_val_batches=0"]
-    settings = [*SETTINGS, *exact]
+    steps = 20  # more than an epoch
+    settings = [*SETTINGS, *exact, f"--trainer.max_steps={steps}"]
     one = Training(folder, *settings, f"--name=one-{optimizer}", patches=[*patches, (record, f"one-{optimizer}")])
     assert one.wait() == 0, one.output()
     two = together(folder, *settings, f"--name=two-{optimizer}", patches=[*patches, (record, f"two-{optimizer}")])
@@ -975,7 +977,7 @@ def test_two_processes_learn_what_one_learns(folder: Path, optimizer: str, toler
     one_kept, first, second = (
         torch.load(folder / f"{name}-{optimizer}-{rank}.pt") for name, rank in (("one", 0), ("two", 0), ("two", 1))
     )
-    assert len(one_kept) == len(first) == len(second) == STEPS
+    assert len(one_kept) == len(first) == len(second) == steps and one_kept[-1]["epoch"] == 1
     for alone, a, b in zip(one_kept, first, second, strict=True):
         assert alone["loss"] == pytest.approx((a["loss"] + b["loss"]) / 2, abs=tolerance)
         assert torch.equal(a["gradient"], b["gradient"])
