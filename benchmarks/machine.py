@@ -83,11 +83,12 @@ def report(title: str, rows: list[dict[str, Any]], figures: dict[str, Sequence[f
         for row in rows:
             table.add_row(*(str(row[name]) for name in columns))
         console.print(table)
-    table = Table("key", "median", "lowest", "highest", "rounds")
-    for key, values in figures.items():
-        shown = [f"{value:.4g}" for value in (statistics.median(values), min(values), max(values))]
-        table.add_row(key, *shown, str(len(values)))
-    console.print(table)
+    if figures:
+        table = Table("key", "median", "lowest", "highest", "rounds")
+        for key, values in figures.items():
+            shown = [f"{value:.4g}" for value in (statistics.median(values), min(values), max(values))]
+            table.add_row(key, *shown, str(len(values)))
+        console.print(table)
     rates = {name: round(matmul_rate(getattr(torch, name)), 1) for name in ("float32", "bfloat16")}
     console.print("matmuls: " + ", ".join(f"{rate} GFLOP/s in {name}" for name, rate in rates.items()))
     if file:

@@ -27,7 +27,7 @@ from evaluate import lines_of
 from translation.checkpoint import read_checkpoint
 from translation.conversion import convert
 from translation.ctranslate2_engine import usable_cores
-from translation.hypothesis import SearchOptions
+from translation.hypothesis import SearchOptions, max_length
 from translation.translator import BATCH_SIZE, EngineName, Translator
 
 ROOT = Path(__file__).parent.parent
@@ -68,13 +68,16 @@ class Library:
     def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]:
         """Translate sentences, in batches of `batches` source tokens, which the library sorts by length."""
         processor = self.tokenizer.processor
+        sources = processor.encode([normalise(text) for text in texts], out_type=str)
         results = self.translator.translate_batch(
-            processor.encode([normalise(text) for text in texts], out_type=str),
+            sources,
             batch_type="tokens",
             max_batch_size=batches,
             beam_size=options.beam_size,
             length_penalty=options.length_penalty,
             min_decoding_length=options.min_length,
+            # The library has one limit for a call; our engine has one for each length of the source, EOS included.
+            max_decoding_length=max_length(max(map(len, sources)) + 1),
         )
         return processor.decode([result.hypotheses[0] for result in results])
 
