@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from programs import ROOT
 from torch import Tensor
 
-from constants import BOS, EOS, PAD, UNK
+from constants import BOS, EOS, MAX_TOKENS, PAD, UNK
 from data.phrasebook import Grammar
 from data.tokenizer import Tokenizer
 from errors import UserError
@@ -142,6 +142,11 @@ def test_the_length_limit_ends_a_search_that_the_model_would_not(beam_size: int)
     step = constant_step({7: 50.0, EOS: -50.0}, fill=0.0)
     found = search(step, torch.tensor([5, 9]), SearchOptions(beam_size))
     assert [len(h.tokens) for (h,) in found] == [5, 9] and all(h.cut and h.tokens[-1] != EOS for (h,) in found)
+
+
+def test_the_length_limit_never_exceeds_the_positions_of_the_network() -> None:
+    assert max_length(10) == 30 and max_length(10, prefix_length=5) == 35
+    assert max_length(600) == max_length(MAX_TOKENS) == MAX_TOKENS
 
 
 def test_a_larger_length_penalty_favours_longer_translations() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from constants import MAX_TOKENS
 from errors import UserError
 
 LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
@@ -54,5 +55,5 @@ class SearchOptions:
 
 
 def max_length(source_length: int, prefix_length: int = 0) -> int:
-    """Return the most tokens of a translation, EOS included: 2 for each source token, and 10 more."""
-    return 2 * source_length + 10 + prefix_length
+    """Return the most tokens of a translation: 2 for each source token and 10 more, but at most MAX_TOKENS."""
+    return min(MAX_TOKENS, 2 * source_length + 10 + prefix_length)
