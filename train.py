@@ -11,6 +11,7 @@ import warnings
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from training.log import SeededSteps, TrainingLog
 from training.memory import keep_few_kernels, keep_freed_memory
 from training.module import TrainingConfig, TranslationModule
 from training.progress import RunProgress
+from translation.checkpoint import read_checkpoint
 from translation.translator import Translator
 from visualization.align import best_reading, gold_links
 from visualization.sentence import maps_of_pair
@@ -76,11 +78,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError("training.decay linear needs an end of the run: give --trainer.max_steps or --trainer.max_time")
     run = RUNS / settings.name
     checkpoint = find_checkpoint(run, settings.ckpt_path)
+    origin = None
+    if settings.init_from:  # a resumed run has sizes and tokenizer in its own checkpoint
+        origin = read_checkpoint(checkpoint or Path(settings.init_from))
+        take_sizes(settings, origin.model.config)
 
     # Model, data, trainer.
     made = parser.instantiate(settings)
     data: TranslationData = made.data
     module = TranslationModule(made.model, made.training)
+    if origin:
+        data.given_tokenizer = origin.tokenizer
+        module.model.load_state_dict(origin.model.state_dict())
     if settings.compile:
         compiled = torch.compile(module.hidden_states, fullgraph=True, dynamic=True)
         module.hidden_states = compiled  # type: ignore[method-assign]
@@ -92,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if settings.ckpt_path is None and (run / "config.yaml").exists():
             raise UserError(f"{run} exists: choose another --name, or resume it by --ckpt_path last")
         logger.info(describe_device(trainer))
+        if settings.init_from and not checkpoint:
+            logger.info(f"sizes, tokenizer and weights come from {settings.init_from}, whatever the configuration says")
         data.load()  # reports errors in the corpus before anything is written
         logger.info(f"model: {sum(p.numel() for p in module.parameters()):,} parameters")
         if settings.ckpt_path is None:
@@ -115,6 +126,8 @@ def make_parser() -> ArgumentParser:
     parser.add_argument("--name", type=str, default="phrasebook", help="files go to runs/NAME")
     resume = "resume runs/NAME from its `last` checkpoint, or from a file, with its own config.yaml"
     parser.add_argument("--ckpt_path", type=str | None, default=None, help=resume)
+    origin = "checkpoint from which a new run takes sizes, tokenizer and weights, to adapt it to other data"
+    parser.add_argument("--init_from", type=str | None, default=None, help=origin)
     parser.add_argument("--save_every_minutes", type=float, default=2.0, help="training time that a kill may cost")
     parser.add_argument("--compile", type=bool, default=False, help="compile the network by torch.compile")
     parser.add_class_arguments(TransformerConfig, "model")
@@ -152,6 +165,14 @@ def parse(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     except ArgumentError as error:
         raise UserError(" ".join(str(error).split())) from None
     return settings
+
+
+def take_sizes(settings: Namespace, config: TransformerConfig) -> None:
+    """Replace the sizes of the network in the settings by those of a trained one; dropout is no size."""
+    for name, value in asdict(config).items():
+        if name != "dropout":
+            settings.model[name] = value
+    settings.data.vocab_size = config.vocab_size
 
 
 def find_checkpoint(run: Path, ckpt_path: str | None) -> Path | None:
@@ -272,9 +293,10 @@ def disk_is_full(error: BaseException | None) -> bool:
 @rank_zero_only
 def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
     """Write into a checkpoint which cross-attention aligns words best, if the corpus knows its alignments."""
-    val = data.load()["val"]
-    if "alignment" not in val.column_names:
+    data.load()
+    if "phrasebook" not in data.corpora:
         return
+    val = data.corpora["phrasebook"]["val"]
     translator = Translator.load(checkpoint, device="cpu")
     rows = val.select(range(min(ALIGNED_PAIRS, len(val)))).to_list()
     maps = [maps_of_pair(translator, row["src"], row["tgt"]) for row in rows]

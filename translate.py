@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from errors import UserError, one_sentence
-from translation.files import read_lines
+from translation.files import read_lines, warn
 from translation.flags import add_model_flags, add_search_flags, check_output, load_translator, search_options
 from translation.hypothesis import SearchOptions
 from translation.translator import Sentence, Translation, Translator
@@ -43,8 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sentences = translator.search(batch, options, flags.batch_size, done + 1, flags.target_prefix)
             if flags.attention:  # before the lines: --resume takes a line as a sign that its maps are written
                 export_attention(translator, sentences, done + 1, options, flags.attention)
-            for translations in translator.join(sentences, len(batch), options.n_best):
-                print(format_line(translations, flags.format), file=output)
+            joined = translator.join(sentences, len(batch), options.n_best)
+            for number, (source, translations) in enumerate(zip(batch, joined, strict=True), done + 1):
+                print(format_line(source, translations, flags.format), file=output)
+                if translations[0].confidence < flags.warn_below:
+                    warn(f"line {number}: confidence {translations[0].confidence:.2f}: {translations[0].text}")
             output.flush()
             done += len(batch)
             show(done)
@@ -60,7 +63,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--input", type=Path, help="file of lines to translate")
     parser.add_argument("--output", type=Path, help="file to write (default: standard output)")
     parser.add_argument("--resume", action="store_true", help="continue an --output that was interrupted")
-    parser.add_argument("--format", choices=("text", "jsonl"), default="text", help="jsonl: a list for each line")
+    forms = "tsv: source, tab, translation; jsonl: an object for each line, with scores and confidence"
+    parser.add_argument("--format", choices=("text", "tsv", "jsonl"), default="text", help=forms)
+    below = "name lines whose confidence, the mean probability of a token, is lower than this number from 0 to 1"
+    parser.add_argument("--warn_below", type=float, default=0.0, help=below)
     parser.add_argument("--n_best", type=int, default=1, help="translations of each line, with --format jsonl")
     parser.add_argument("--target_prefix", default="", help="text with which the translation of every line begins")
     parser.add_argument("--attention", type=Path, help="folder for all attention weights of every translation")
@@ -69,8 +75,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     flags = parser.parse_args(arguments)
     if flags.text and flags.input:
         raise UserError("give sentences or --input, not both")
-    if flags.n_best > 1 and flags.format == "text":
-        raise UserError("--n_best needs --format jsonl: text holds one translation a line")
+    if flags.n_best > 1 and flags.format != "jsonl":
+        raise UserError(f"--n_best needs --format jsonl: {flags.format} holds one translation a line")
+    if not 0 <= flags.warn_below <= 1:
+        raise UserError(f"--warn_below must be from 0 to 1, not {flags.warn_below}")
     if flags.input and not flags.input.is_file():
         raise UserError(f"--input {flags.input} is missing")
     if flags.resume and not (flags.input and flags.output):
@@ -92,11 +100,13 @@ def open_input(flags: argparse.Namespace) -> tuple[Iterator[str], int, int]:
     return read_lines(sys.stdin.buffer, "standard input"), 1, 0  # a line that is typed is translated at once
 
 
-def format_line(translations: Sequence[Translation], form: str) -> str:
-    """Write the translations of one line as text or as JSON."""
+def format_line(source: str, translations: Sequence[Translation], form: str) -> str:
+    """Write one line with its translations, best first, as text, as columns of a TSV file or as JSON."""
     if form == "jsonl":
-        return json.dumps([translation._asdict() for translation in translations], ensure_ascii=False)
-    return translations[0].text
+        row = {"source": source, "translations": [translation._asdict() for translation in translations]}
+        return json.dumps(row, ensure_ascii=False)
+    text = translations[0].text
+    return f"{' '.join(source.split())}\t{text}" if form == "tsv" else text
 
 
 def export_attention(

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errors import UserError, one_sentence
-from translation.files import newest_checkpoint, read_lines
+from translation.files import read_lines
+from translation.flags import add_checkpoint_flags, chosen_checkpoint
 from translation.hypothesis import SearchOptions
 from translation.translator import MAX_SOURCE_TOKENS, Translator
 from visualization.align import SIDES, Reading, align_line, default_reading, pharaoh
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the four commands."""
     flags = build_parser().parse_args(arguments)
     options = SearchOptions(beam_size=flags.beam_size)
-    translator = Translator.load(flags.checkpoint or newest_checkpoint())
+    translator = Translator.load(chosen_checkpoint(flags))
     commands: dict[str, Callable[..., None]] = {
         "export": run_export,
         "lesson": run_lesson,
@@ -43,9 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--checkpoint", type=Path, help="file of a trained model (default: the newest runs/*/best.ckpt)"
-    )
+    add_checkpoint_flags(common)
     common.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in search; 1 is greedy")
     sentence = argparse.ArgumentParser(add_help=False)
     sentence.add_argument("--target", help="use this translation instead of the model's own")
@@ -140,9 +139,11 @@ def run_align(flags: argparse.Namespace, translator: Translator, options: Search
 def run_report(flags: argparse.Namespace, translator: Translator, options: SearchOptions) -> None:
     """Print alignment error and pronoun accuracy on the phrasebook's test pairs."""
     reading = choose_reading(flags, translator)
-    if translator.data["path"] != "phrasebook":
+    data = translator.corpus()
+    if "phrasebook" not in data.paths:
         raise UserError("report needs known alignments, which only the phrasebook has: give a checkpoint trained on it")
-    rows = list(translator.corpus().load()["test"])
+    data.load()
+    rows = list(data.corpora["phrasebook"]["test"])
     maps = [maps_of_pair(translator, row["src"], row["tgt"]) for row in rows]
     print(*alignment_report(rows, maps, translator.source_lang, reading), sep="\n")
     if translator.source_lang == "fr":

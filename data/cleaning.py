@@ -141,7 +141,7 @@ def clean(
         keep_duplicates: keep training pairs that occur several times; their number is then their weight.
 
     Returns:
-        The splits train, val and test, and a sentence for each thing done.
+        The splits train, val and test with the column pair_hash added, and a sentence for each thing done.
 
     Raises:
         UserError: if nothing is left of a split.
@@ -175,7 +175,7 @@ def clean(
     for split in SPLITS:
         if split not in kept or not len(kept[split]):
             raise UserError(f"data.path {path}: the {split} split is empty ({'; '.join(report)})")
-    return DatasetDict({s: kept[s].remove_columns(["reason", "pair_hash", "src_hash"]) for s in SPLITS}), report
+    return DatasetDict({split: kept[split].remove_columns(["reason", "src_hash"]) for split in SPLITS}), report
 
 
 def held_out_hashes(splits: DatasetDict, given: set[str]) -> np.ndarray:

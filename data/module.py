@@ -13,15 +13,17 @@ from typing import Any
 import datasets
 import lightning as L
 import numpy as np
-from datasets import Dataset, DatasetDict, IterableDataset
+from datasets import Dataset, DatasetDict, IterableDataset, concatenate_datasets
 
 from constants import MAX_TOKENS
 from data import cache
 from data.batching import TokenBatches, column, fits_network, tokenise
 from data.cleaning import PARALLEL_ROWS, DropReason, clean, clean_block, held_out_hashes
+from data.mixture import corpus_names, leave_out_held_out, repeated
 from data.readers import load_pairs, reading_errors
 from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer
+from data.variants import with_variants
 from errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,8 @@ class TranslationData(L.LightningDataModule):
 
     def __init__(
         self,
-        path: str | None = "phrasebook",
+        path: str | list[str] | None = "phrasebook",
+        weights: list[int] | None = None,
         subset: str | None = None,
         columns: str | None = None,
         source_lang: str = "fr",
@@ -65,6 +68,7 @@ class TranslationData(L.LightningDataModule):
         block_pairs: int = 50_000,
         max_words: int = 200,
         max_ratio: float = 3.0,
+        variants: float = 0.0,
         seed: int = 1,
     ) -> None:
         """Store the settings; nothing is read before `load` or `setup`.
@@ -73,7 +77,8 @@ class TranslationData(L.LightningDataModule):
             UserError: if a number is out of its range.
 
         Args:
-            path: `phrasebook`, a folder, a file, a zip archive, or a Hub data set (`org/name`).
+            path: `phrasebook`, a folder, a file, a zip archive, or a Hub data set (`org/name`); or a list of them.
+            weights: how often an epoch holds each training pair of each corpus of a list; once by default.
             subset: configuration of a Hub data set, or a subfolder of `path` (`en-fr`).
             columns: names of the first columns of a TSV or CSV table without a header, in order (`en,fr`).
             source_lang: code of the source language: a file ending or a column.
@@ -84,6 +89,8 @@ class TranslationData(L.LightningDataModule):
             block_pairs: pairs of a stream that are read, cleaned and shuffled together.
             max_words: training pairs with more words on one side are left out and counted.
             max_ratio: training pairs with a greater ratio of characters are left out and counted.
+            variants: share of the training pairs that are changed to what people type: in capitals, without accents,
+                without final mark (`data.variants.typed`).
             seed: of everything random: sentences of the phrasebook, splits that are not given, the sample that trains
                 the tokenizer, the order of the batches, initial weights and dropout.
         """
@@ -92,9 +99,20 @@ class TranslationData(L.LightningDataModule):
         for name, minimum in MINIMA.items():
             if self.hparams[name] < minimum:
                 raise UserError(f"data.{name} must be at least {minimum}, not {self.hparams[name]}")
-        # The phrasebook draws set phrases as often as people say them: there a repetition is a weight, no accident.
-        self.keep_duplicates = path == "phrasebook"
-        self.splits: DatasetDict | None = None
+        if not 0 <= variants <= 1:
+            raise UserError(f"data.variants must be from 0 to 1, not {variants}")
+        self.paths = [path] if isinstance(path, str) else path or []
+        self.names = corpus_names(self.paths)
+        weights = weights or [1] * len(self.paths)
+        if len(weights) != len(self.paths) or min(weights, default=1) < 1:
+            n = len(self.paths)
+            raise UserError(f"data.weights must be {n} numbers from 1 on, one for each corpus, not {weights}")
+        self.weights = dict(zip(self.names, weights, strict=True))
+        if streaming and (len(self.paths) > 1 or variants):
+            raise UserError("data.streaming reads one corpus, and without data.variants")
+        self.given_tokenizer: Tokenizer | None = None  # set before `load`, it is used instead of a newly trained one
+        self.corpora: dict[str, DatasetDict] = {}  # cleaned and tokenised, by name
+        self.splits: DatasetDict | None = None  # those of all corpora
         self.stream: IterableDataset | None = None  # the training pairs, if they are streamed
 
     def prepare_data(self) -> None:
@@ -120,23 +138,58 @@ class TranslationData(L.LightningDataModule):
         h: Any = self.hparams
         if not os.isatty(2):
             datasets.disable_progress_bars()
-        if h.path is None:
+        if not self.paths:
             raise UserError("data.path is missing: give a folder, a file or a Hub data set (--data.path DIR)")
+        for name, path in zip(self.names, self.paths, strict=True):
+            self.corpora[name] = self._clean(name, path)
+        if len(self.corpora) > 1:
+            for sentence in leave_out_held_out(self.corpora):
+                logger.info(sentence)
+        if h.variants:
+            for splits in self.corpora.values():
+                splits["train"] = self._with_variants(splits["train"])
+        self.tokenizer = self.given_tokenizer or self._train_tokenizer(repeated(self.corpora, self.weights))
+        for name, splits in self.corpora.items():
+            if h.streaming:
+                del splits["train"]
+            self.corpora[name] = DatasetDict({split: self._tokenise(name, split, ds) for split, ds in splits.items()})
+        every = list(self.corpora.values())
+        joined = {split: concatenate_datasets([splits[split] for splits in every]) for split in ("val", "test")}
+        if not h.streaming:
+            joined["train"] = repeated(self.corpora, self.weights)
+        return DatasetDict(joined)
+
+    def _clean(self, name: str, path: str) -> DatasetDict:
+        """Read and clean one corpus."""
+        h: Any = self.hparams
         num_proc = usable_cores()
+        is_phrasebook = path == "phrasebook"
+        # Beside other corpora the phrasebook does without the settings of tables.
+        columns = None if is_phrasebook and len(self.paths) > 1 else h.columns
         found = load_pairs(
-            h.path, h.subset, h.columns, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming
+            path, h.subset, columns, h.source_lang, h.target_lang, h.seed, num_proc, streaming=h.streaming
         )
         if h.streaming:
             self.stream = found.get("train")
             found = self._head(found)
-        splits, report = clean(found, h.path, h.max_words, h.max_ratio, h.seed, num_proc, self.keep_duplicates)
+        # The phrasebook draws set phrases as often as people say them: there a repetition is a weight, no accident.
+        splits, report = clean(found, path, h.max_words, h.max_ratio, h.seed, num_proc, keep_duplicates=is_phrasebook)
         for sentence in report:
-            logger.info(sentence)
-        self.tokenizer = self._tokenizer(splits["train"])
+            logger.info(f"{name}: {sentence}" if len(self.paths) > 1 else sentence)
         if h.streaming:
             self.held_out = held_out_hashes(splits, given=set(found))
-            del splits["train"]
-        return DatasetDict({split: self._tokenise(split, ds, num_proc) for split, ds in splits.items()})
+        return splits
+
+    def _with_variants(self, train: Dataset) -> Dataset:
+        """Return a training split with some pairs as people type them."""
+        h: Any = self.hparams
+        return train.map(
+            with_variants,
+            with_indices=True,
+            batched=True,
+            fn_kwargs={"share": h.variants, "seed": h.seed, "stamp": cache.code_stamp()},
+            desc="variants",
+        )
 
     def _head(self, found: dict[str, IterableDataset]) -> dict[str, Dataset]:
         """Return the first pairs of a stream, which train the tokenizer, and its val and test completely."""
@@ -145,13 +198,13 @@ class TranslationData(L.LightningDataModule):
             f"streaming: the tokenizer, and splits that are not given, come from the first {SAMPLE:,} pairs; "
             f"duplicates are removed, and pairs shuffled, within blocks of {h.block_pairs:,}"
         )
-        with reading_errors(h.path):
+        with reading_errors(self.paths[0]):
             return {
                 split: Dataset.from_list(list(ds.take(SAMPLE) if split == "train" else ds))
                 for split, ds in found.items()
             }
 
-    def _tokenizer(self, train: Dataset) -> Tokenizer:
+    def _train_tokenizer(self, train: Dataset) -> Tokenizer:
         """Return the tokenizer of the training split, from the cache if the same text was seen before."""
         h: Any = self.hparams
         if len(train) > SAMPLE:
@@ -169,8 +222,9 @@ class TranslationData(L.LightningDataModule):
             unfinished.replace(file)
         return Tokenizer(file.read_bytes())
 
-    def _tokenise(self, split: str, ds: Dataset, num_proc: int) -> Dataset:
+    def _tokenise(self, name: str, split: str, ds: Dataset) -> Dataset:
         """Return a split with ids, without pairs that are too long for the network."""
+        num_proc = usable_cores()
         ds = ds.map(
             tokenise,
             batched=True,
@@ -185,14 +239,14 @@ class TranslationData(L.LightningDataModule):
         n_long = np.count_nonzero(~fits)
         sentence = f"{split}: {n_long:,} of {len(ds):,} pairs left out, over {MAX_TOKENS:,} tokens on one side"
         if not fits.any():
-            raise UserError(f"data.path {self.hparams['path']}: the {split} split is empty ({sentence})")
-        logger.info(sentence)
+            raise UserError(f"data.path {name}: the {split} split is empty ({sentence})")
+        logger.info(f"{name}: {sentence}" if len(self.paths) > 1 else sentence)
         return ds.select(np.flatnonzero(fits))
 
     def _prepare_block(self, rows: dict[str, list[str]]) -> tuple[Dataset, np.ndarray]:
         """Return the tokenised pairs of a stream's block that are kept, and the `DropReason` of each of its pairs."""
         h: Any = self.hparams
-        kept, reason = clean_block(rows, h.max_words, h.max_ratio, self.held_out, self.keep_duplicates)
+        kept, reason = clean_block(rows, h.max_words, h.max_ratio, self.held_out, self.paths == ["phrasebook"])
         ds = Dataset.from_dict(kept | tokenise(kept, self.tokenizer.model))
         fits = fits_network(column(ds, "src_length"), column(ds, "tgt_length"))
         if not fits.all():
@@ -202,9 +256,18 @@ class TranslationData(L.LightningDataModule):
         return ds, reason
 
     def texts(self, split: str) -> tuple[list[str], list[str]]:
-        """Return the source and the reference sentences of a split."""
+        """Return the source and the reference sentences of a split, one corpus after the other."""
         ds = self.load()[split]
         return list(ds["src"]), list(ds["tgt"])
+
+    def rows_by_corpus(self, split: str) -> dict[str, range]:
+        """Return for each corpus, by name, its rows in val or test."""
+        self.load()
+        rows, start = {}, 0
+        for name, splits in self.corpora.items():
+            rows[name] = range(start, start + len(splits[split]))
+            start = rows[name].stop
+        return rows
 
     def train_dataloader(self) -> TokenBatches | StreamedBatches:
         """Return the batches of the training split, shuffled; this process's shard of each."""
@@ -214,7 +277,7 @@ class TranslationData(L.LightningDataModule):
             return make_batches(splits["train"])
         stream = self.stream.select_columns(["src", "tgt"])
         ahead = self.trainer is not None
-        return StreamedBatches(stream, h.path, self._prepare_block, make_batches, h.seed, h.block_pairs, ahead)
+        return StreamedBatches(stream, self.paths[0], self._prepare_block, make_batches, h.seed, h.block_pairs, ahead)
 
     def val_dataloader(self) -> TokenBatches:
         """Return the batches of the validation split, the same in every epoch; this process's shard of each."""

@@ -7,6 +7,7 @@ import gc
 import gzip
 import io
 import json
+import logging
 import lzma
 import math
 import random
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import islice
@@ -42,6 +44,7 @@ from data.module import TranslationData
 from data.parallel import pair_up, pairs_by_split
 from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer, normalise
+from data.variants import typed
 from errors import UserError, one_sentence
 
 SUBJECTS = {
@@ -848,3 +851,91 @@ def test_lightning_resumes_within_an_epoch_without_losing_a_batch(corpus: Path, 
         trainer, first = read(stop)
         trainer.save_checkpoint(tmp_path / "stopped.ckpt")
         assert first + read(100, tmp_path / "stopped.ckpt")[1] == whole, stop
+
+
+# --- several corpora
+
+
+def two_corpora(tmp_path: Path) -> list[str]:
+    """Two folders; the second holds in train two pairs that the first holds out, and the first one of the second's."""
+    for name, (train, val, test) in {
+        "first": ([*PAIRS[:200], PAIRS[315]], PAIRS[290:300], PAIRS[300:310]),
+        "second": ([*PAIRS[200:280], PAIRS[290], PAIRS[305]], PAIRS[280:285], PAIRS[310:320]),
+    }.items():
+        (tmp_path / name).mkdir()
+        for split, pairs in (("train", train), ("val", val), ("test", test)):
+            write_pairs(tmp_path / name, split, pairs)
+    return [str(tmp_path / name) for name in ("first", "second")]
+
+
+def test_an_epoch_holds_each_pair_as_often_as_the_weight_of_its_corpus(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = TranslationData(path=two_corpora(tmp_path), weights=[1, 3], vocab_size=360, batch_tokens=300)
+    with caplog.at_level(logging.INFO):
+        module.load()
+    assert "first: 1 of 201 training pairs left out, in val or test of another corpus" in caplog.messages
+    assert "second: 2 of 82 training pairs left out, in val or test of another corpus" in caplog.messages
+    decode = module.tokenizer.decode
+    seen = Counter(
+        pair
+        for batch in module.train_dataloader()
+        for pair in zip(decode(batch.src.tolist()), decode(batch.tgt.tolist()), strict=True)
+    )
+    expected = PAIRS[:200] + PAIRS[200:280] * 3
+    assert seen == Counter((normalise(fr), normalise(en)) for fr, en in expected)
+    sources, _ = module.texts("val")
+    for name, pairs in (("first", PAIRS[290:300]), ("second", PAIRS[280:285])):
+        assert [sources[i] for i in module.rows_by_corpus("val")[name]] == [normalise(fr) for fr, _ in pairs]
+
+
+def test_the_phrasebook_beside_a_corpus_keeps_its_alignments(small_phrasebook: None, tmp_path: Path) -> None:
+    first, _ = two_corpora(tmp_path)
+    module = TranslationData(path=[first, "phrasebook"], vocab_size=1000)
+    module.load()
+    assert list(module.rows_by_corpus("test")) == ["first", "phrasebook"]
+    alone = data("phrasebook", vocab_size=1000).load()["val"]
+    assert module.corpora["phrasebook"]["val"]["alignment"] == alone["alignment"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"path": ["a/corpus", "b/corpus"]}, "two corpora are called 'corpus'"),
+        ({"path": ["a", "b"], "weights": [1]}, "data.weights must be 2 numbers"),
+        ({"path": ["a", "b"], "weights": [1, 0]}, "data.weights must be 2 numbers"),
+        ({"path": ["a", "b"], "streaming": True}, "data.streaming reads one corpus"),
+        ({"path": "a", "variants": 0.1, "streaming": True}, "data.streaming reads one corpus"),
+        ({"path": "a", "variants": 1.1}, "data.variants must be from 0 to 1"),
+    ],
+)
+def test_settings_of_several_corpora_are_checked(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        TranslationData(**settings)
+
+
+# --- variants
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        (0, ("LA-BAS, C'EST L'ETE !", "IT'S SUMMER THERE!")),
+        (1, ("LÀ-BAS, C'EST L'ÉTÉ !", "IT'S SUMMER THERE!")),
+        (2, ("La-bas, c'est l'ete !", "It's summer there!")),
+        (3, ("Là-bas, c'est l'été", "It's summer there")),
+        (4, ("là-bas, c'est l'été", "It's summer there")),
+        (5, ("la-bas, c'est l'ete", "It's summer there")),
+    ],
+)
+def test_a_pair_is_written_as_people_type_it(way: int, expected: tuple[str, str]) -> None:
+    assert typed("Là-bas, c'est l'été !", "It's summer there!", 6 + way) == expected
+    assert typed("?", "?", way) == ("?", "?")
+
+
+def test_a_share_of_the_training_pairs_is_written_as_people_type(corpus: Path) -> None:
+    plain, changed = data(corpus), data(corpus, variants=0.3)
+    n_changed = sum(a != b for a, b in zip(plain.load()["train"]["src"], changed.load()["train"]["src"], strict=True))
+    assert 0.2 * 280 < n_changed < 0.4 * 280
+    assert plain.texts("val") == changed.texts("val") and plain.texts("test") == changed.texts("test")
+    assert data(corpus, variants=0.3).load()["train"]["tgt"] == changed.load()["train"]["tgt"]

@@ -1,14 +1,19 @@
 """Claims about translate.py, evaluate.py and convert.py, run as a user runs them."""
 
+import csv
 import json
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
+import urllib.error
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sacrebleu
 import torch
 from programs import ROOT, run
 
@@ -17,9 +22,11 @@ import evaluate
 import translate
 from data.tokenizer import Tokenizer
 from errors import UserError, one_sentence
+from translation import files
 from translation.hypothesis import LENGTH_PENALTY, max_length
 from translation.translator import Translator
 from visualization import export
+from visualization.sentence import maps_of_pair
 
 Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.slow  # a checkpoint is trained first
@@ -74,15 +81,38 @@ def test_standard_input_is_translated_to_standard_output_which_holds_nothing_els
 def test_n_best_translations_are_sorted_and_distinct(checkpoint: Path, capsys: Captured) -> None:
     translate.main(["Il dort.", "", "--n_best=3", "--format=jsonl", f"--checkpoint={checkpoint}"])
     first, blank = map(json.loads, capsys.readouterr().out.splitlines())
-    scores = [translation["score"] for translation in first]
-    assert len(first) == 3 and scores == sorted(scores, reverse=True) and len(set(scores)) == 3
-    assert blank == [{"text": "", "log_prob": 0.0, "score": 0.0}]
+    scores = [translation["score"] for translation in first["translations"]]
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and len(set(scores)) == 3
+    nothing = {"text": "", "log_prob": 0.0, "score": 0.0, "confidence": 1.0}
+    assert first["source"] == "Il dort." and blank == {"source": "", "translations": [nothing]}
+
+
+def test_a_table_holds_source_and_translation_and_doubtful_lines_are_named(
+    checkpoint: Path, translator: Translator, capsys: Captured
+) -> None:
+    lines = ["Il\tdort. Tu es là.", ""]
+    translate.main([*lines, "--format=tsv", "--warn_below=1", f"--checkpoint={checkpoint}"])
+    out, err = capsys.readouterr()
+    (translation,) = translator.join(translator.search(lines[:1]), 1)[0]
+    assert out == f"Il dort. Tu es là.\t{translation.text}\n\t\n"
+    assert (
+        f"warning: line 1: confidence {translation.confidence:.2f}: {translation.text}\n" in err and "line 2" not in err
+    )
+
+
+def test_confidence_is_the_geometric_mean_of_the_probabilities_of_the_tokens(translator: Translator) -> None:
+    sentences = translator.search(["Il dort. Tu es là."])
+    ((translation,),) = translator.join(sentences, 1)
+    tokens = [sentence.hypotheses[0].tokens for sentence in sentences]
+    log_probs = translator.log_probs(["Il dort.", "Tu es là."], translator.tokenizer.decode(tokens))
+    assert len(tokens) == 2 and translation.log_prob == pytest.approx(sum(log_probs), abs=1e-3)
+    assert translation.confidence == pytest.approx(math.exp(sum(log_probs) / sum(map(len, tokens))), abs=1e-3)
 
 
 def test_search_flags_reach_the_search(checkpoint: Path, translator: Translator, capsys: Captured) -> None:
     flags = ["--beam_size=1", "--min_length=9", "--no_repeat_ngram_size=1", "--format=jsonl", "--target_prefix=He is"]
     translate.main(["Il dort.", *flags, f"--checkpoint={checkpoint}"])
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = json.loads(capsys.readouterr().out)["translations"]
     assert found["text"].startswith("He is")
     ids = translator.tokenizer.encode([found["text"]])[0][:-1]
     assert len(ids) >= 9
@@ -115,6 +145,8 @@ def test_an_interrupted_output_is_resumed_to_the_same_bytes(
         (["x", "--batch_size=0"], "--batch_size must be at least 1"),
         (["x", "--precision=int8"], "--precision int8"),
         (["x", "--device=cuda:99"], "--device cuda:99"),
+        (["x", "--name=absent"], "runs that have one: tiny"),
+        (["x", "--warn_below=2"], "--warn_below must be from 0 to 1"),
         (["x", "--n_best=2"], "jsonl"),
         (["x", "--n_best=9", "--format=jsonl"], "n_best"),
         (["x", "--input=y"], "not both"),
@@ -187,6 +219,36 @@ def test_a_program_without_a_corpus_does_not_import_lightning(program: str) -> N
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT).returncode == 0
 
 
+# --- the model that is used
+
+
+def test_the_newest_run_is_used_or_a_named_one_or_else_the_ready_made_model(
+    trained: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready_made = tmp_path / "ready.ckpt"
+    monkeypatch.setattr(files, "READY_MADE", ready_made)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="train first"):
+        files.find_checkpoint()
+    ready_made.touch()
+    assert files.find_checkpoint() == ready_made
+    for name, age in (("old", 100), ("new", 50)):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "best.ckpt").touch()
+        os.utime(tmp_path / "runs" / name / "best.ckpt", (1e9 - age, 1e9 - age))
+    assert files.find_checkpoint() == Path("runs/new/best.ckpt")
+    assert files.find_checkpoint("old") == Path("runs/old/best.ckpt")
+
+
+def test_a_person_at_a_terminal_is_told_which_model_answers(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    translate.main(["Il dort.", "--name=tiny"])
+    assert f"model: {Path('runs/tiny/best.ckpt')}\n" in capsys.readouterr().err
+
+
 # --- evaluate.py
 
 
@@ -215,9 +277,14 @@ def test_scores_of_the_own_test_split_and_of_the_same_files_are_equal(
         (["--json=."], "is a folder"),
         (["--baseline=absent"], "--baseline absent is missing"),
         (["--source=absent", "--reference=absent"], "--reference absent is missing"),
-        (["--source=absent"], "--source and --reference go together"),
+        (["--source=absent"], "--source needs --reference"),
+        (["--reference=absent"], "--reference needs --source"),
         (["--hypotheses=x"], "--hypotheses needs --reference"),
-        (["--hypotheses=x", "--reference=x", "--source=x"], "leave out --source"),
+        (["--hypotheses=x", "--reference=x", "--log_probs=x"], "leave out --hypotheses"),
+        (["--testset=wmt14"], "--testset needs --langpair"),
+        (["--testset=wmt14", "--langpair=fr-en", "--source=x", "--reference=x"], "brings its own sentences"),
+        (["--testset=absent", "--langpair=fr-en"], "not one of sacreBLEU's: .*wmt14"),
+        (["--testset=wmt14", "--langpair=fr-tlh"], "wmt14 has .*fr-en"),
     ],
 )
 def test_a_wrong_evaluation_is_refused_before_anything_is_translated(
@@ -227,6 +294,55 @@ def test_a_wrong_evaluation_is_refused_before_anything_is_translated(
     monkeypatch.setattr(Translator, "translate", lambda *_: pytest.fail("the translation has begun"))
     with pytest.raises(UserError, match=words):
         evaluate.main(flags)
+
+
+def test_sentences_are_listed_worst_first_and_references_have_log_probabilities(
+    checkpoint: Path, translator: Translator, corpus: Path, tmp_path: Path
+) -> None:
+    inputs = [f"--source={corpus / 'test.fr'}", f"--reference={corpus / 'test.en'}", f"--checkpoint={checkpoint}"]
+    outputs = [f"--{name}={tmp_path / name}" for name in ("output", "sentences", "log_probs")]
+    evaluate.main([*inputs, *outputs, "--beam_size=1"])
+    with (tmp_path / "sentences").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, dialect="excel-tab"))
+    texts = [(corpus / "test.fr"), (corpus / "test.en"), (tmp_path / "output")]
+    lines = [path.read_text(encoding="utf-8").splitlines() for path in texts]
+    assert sorted((r["source"], r["reference"], r["translation"]) for r in rows) == sorted(zip(*lines, strict=True))
+    scores = [float(row["chrf"]) for row in rows]
+    assert scores == sorted(scores) and scores[0] < scores[-1]
+    log_probs = [float(line) for line in (tmp_path / "log_probs").read_text().splitlines()]
+    for i in (0, 7):
+        maps = maps_of_pair(translator, lines[0][i], lines[1][i])
+        assert log_probs[i] == pytest.approx(maps.log_prob, abs=1e-3)
+
+
+def test_bleu_splits_words_as_the_target_language_needs(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "a").write_text("我喜欢猫。\n", encoding="utf-8")
+    files = [f"--hypotheses={tmp_path / 'a'}", f"--reference={tmp_path / 'a'}"]
+    evaluate.main(files)
+    evaluate.main([*files, "--langpair=fr-zh"])
+    assert re.findall(r"tok:(\w+)", capsys.readouterr().out) == ["13a", "zh"]
+
+
+def test_a_test_set_that_cannot_be_downloaded_is_reported_in_one_sentence(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def offline(*_: object) -> str:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(sacrebleu, "get_source_file", offline)
+    with pytest.raises(UserError, match=r"wmt14 cannot be downloaded: .*no network"):
+        evaluate.main(["--testset=wmt14", "--langpair=fr-en"])
+
+
+def test_a_test_set_of_sacrebleu_is_scored(
+    trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(sacrebleu, "get_source_file", lambda *_: str(corpus / "test.fr"))
+    monkeypatch.setattr(sacrebleu, "get_reference_files", lambda *_: [str(corpus / "test.en")])
+    evaluate.main(["--testset=wmt14", "--langpair=fr-en", "--beam_size=1", f"--json={tmp_path / 'scores'}"])
+    assert json.loads((tmp_path / "scores").read_text())["sentences"] == 20
 
 
 def test_texts_of_different_length_are_refused(trained: Path, corpus: Path, tmp_path: Path) -> None:
@@ -285,3 +401,24 @@ def test_a_folder_is_replaced_only_by_force_and_only_if_it_is_a_model(checkpoint
     assert (output / "sentencepiece.model").exists()
     with pytest.raises(UserError, match="parent folder does not exist"):
         convert.main([f"--checkpoint={checkpoint}", f"--output={tmp_path / 'absent' / 'converted'}"])
+
+
+def test_a_checkpoint_to_be_handed_on_is_small_translates_and_names_no_folder(
+    checkpoint: Path, translator: Translator, corpus: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "small.ckpt"
+    convert.main([f"--checkpoint={checkpoint}", f"--output={output}"])
+    content = output.read_bytes()
+    n_bytes = 2 * sum(p.numel() for p in translator.model.parameters()) + len(translator.tokenizer.model)
+    assert n_bytes < len(content) < n_bytes + 30_000  # names and padding
+    assert str(corpus.parent).encode() not in content and b"optimizer" not in content
+    released = Translator.load(output)
+    for name, weight in translator.model.state_dict().items():
+        assert torch.equal(released.model.state_dict()[name], weight.half().float())
+    lines = (corpus / "test.fr").read_text(encoding="utf-8").splitlines()
+    found, expected = released.translate(lines), translator.translate(lines)
+    assert sum(a == b for a, b in zip(found, expected, strict=True)) > len(lines) / 2  # rounding may change a few
+    with pytest.raises(UserError, match="names no corpus of its own"):
+        evaluate.main([f"--checkpoint={output}"])
+    with pytest.raises(UserError, match="--force"):
+        convert.main([f"--checkpoint={checkpoint}", f"--output={output}"])

@@ -2,6 +2,7 @@
 
 import copy
 import csv
+import json
 import logging
 import math
 import os
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.optim import Muon
 
+import evaluate
 import train
 import training.optimizer as optimizers
 from benchmarks.faults import (
@@ -549,6 +551,50 @@ def test_best_ckpt_names_the_cross_attention_that_aligns_words_best(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_phrasebook")
+def test_each_of_several_corpora_has_scores_of_its_own(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "ALIGNED_PAIRS", 10)
+    paths = [f"--data.path=[{corpus}, phrasebook]", "--data.weights=[2, 1]", "--name=mixed"]
+    steps = ["--trainer.max_steps=2", "--trainer.val_check_interval=2"]
+    tiny = [flag for flag in TINY if "vocab_size" not in flag]
+    train.main([f"--config={CONFIG}", *tiny, *paths, *steps, "--data.vocab_size=600"])
+    (row,) = [row for row in rows_of(Path("runs/mixed")) if row["val_bleu"]]
+    for name in ("val_bleu", "val_chrf"):
+        of_each = [float(row[f"{name}_{part}"]) for part in ("corpus", "phrasebook")]
+        assert float(row[name]) == pytest.approx(sum(of_each) / 2)
+    assert "phrasebook: validation BLEU" in capsys.readouterr().err
+    assert torch.load("runs/mixed/best.ckpt", weights_only=True)["alignment"]
+    evaluate.main(["--name=mixed", "--beam_size=1", "--json=scores"])
+    scores = json.loads(Path("scores").read_text())
+    assert scores["corpus"]["sentences"] == 20 and scores["phrasebook"]["sentences"] == 1000
+
+
+@pytest.mark.slow
+def test_a_run_begins_with_the_weights_sizes_and_tokenizer_of_another_and_resumes(
+    trained: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    origin = shutil.copy(trained / "runs" / "tiny" / "best.ckpt", "origin.ckpt")
+    other = [flag for flag in TINY if "trainer" in flag] + ["--data.batch_tokens=256"]
+    still = ["--training.learning_rate=0", "--training.adamw_learning_rate=0", "--model.dropout=0.3"]
+    flags = [f"--data.path={corpus}", f"--init_from={origin}", "--name=adapted", "--trainer.val_check_interval=2"]
+    train.main([f"--config={CONFIG}", *other, *flags, *still, "--trainer.max_steps=2"])
+    assert f"sizes, tokenizer and weights come from {origin}" in capsys.readouterr().err
+    adapted, source = (torch.load(path, weights_only=True) for path in ("runs/adapted/last.ckpt", origin))
+    for name, weight in source["state_dict"].items():
+        assert torch.equal(adapted["state_dict"][name], weight)
+    assert torch.equal(adapted["sentencepiece"], source["sentencepiece"])
+    sizes = adapted["hyper_parameters"]["model"]
+    assert sizes == source["hyper_parameters"]["model"] | {"dropout": 0.3}
+    Path(origin).unlink()  # a run needs only its own files
+    train.main(["--name=adapted", "--ckpt_path=last", "--trainer.max_steps=4"])
+    assert saved_step(Path("runs/adapted/last.ckpt")) == 4
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true"])
 def test_other_precisions_of_lightning_train(precision: str, corpus: Path, tmp_path: Path) -> None:
     steps = [f"--trainer.precision={precision}", "--trainer.max_steps=3", "--trainer.log_every_n_steps=1"]
@@ -584,6 +630,7 @@ def test_a_resumed_run_takes_the_learning_rates_that_it_is_given(trained: Path, 
         (["--name=tiny", "--ckpt_path=absent.ckpt"], "absent.ckpt is missing"),
         (["--name=tiny", "--ckpt_path=last", f"--config={CONFIG}"], "leave --config out"),
         (["--name=new", "--data.path=/nowhere/at/all"], "no such file"),
+        (["--name=new", "--init_from=absent.ckpt"], "absent.ckpt is missing"),
         (["--name=new", "--model.wings=2"], "wings"),
         (["--name=new", "--trainer.callbacks=[]"], "callbacks"),
         (["--name=new", "--model.n_heads=7"], "n_heads 7"),
@@ -665,7 +712,7 @@ def test_the_settings_of_the_phrasebook_do_not_leak_into_another_configuration(t
     assert (default.model.d_model, default.trainer.max_steps) == (128, 800)  # of configs/phrasebook.yaml
 
 
-@pytest.mark.parametrize("config", ["multi30k", "multi30k_10min", "tatoeba"])
+@pytest.mark.parametrize("config", ["fr_en", "multi30k", "multi30k_10min", "tatoeba"])
 def test_a_local_corpus_must_be_named(config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"data\.path"):

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import asdict, dataclass
+from statistics import mean
 from typing import Any, Literal
 
 import lightning as L
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 
 # Settings of the corpus that decide which batches an epoch has: a resumed run needs the same.
 BATCH_SETTINGS = (
-    "seed", "batch_tokens", "streaming", "block_pairs", "max_words", "max_ratio", "source_lang", "target_lang",
+    "seed", "batch_tokens", "weights", "variants", "streaming", "block_pairs", "max_words", "max_ratio",
+    "source_lang", "target_lang",
 )  # fmt: skip
 
 
@@ -142,7 +144,10 @@ class TranslationModule(L.LightningModule):
         self.log("val_loss", mean, batch_size=batch.n_tokens, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
-        """Log BLEU and chrF of the translations of all processes, and a few translations."""
+        """Log BLEU and chrF of the translations of all processes, and a few translations.
+
+        With several corpora, `val_bleu` and `val_chrf` are the means of theirs.
+        """
         translations, self.translations = self.translations, {}
         if self.trainer.world_size > 1:
             shards: list[dict[int, list[int]]] = [{} for _ in range(self.trainer.world_size)]
@@ -150,16 +155,25 @@ class TranslationModule(L.LightningModule):
             translations = {row: ids for shard in shards for row, ids in shard.items()}
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         sources, references = data.texts("val")
-        rows = sorted(translations)
-        hypotheses = data.tokenizer.decode([translations[row] for row in rows])
-        references = [references[row] for row in rows]
-        bleu = BLEU().corpus_score(hypotheses, [references]).score
-        chrf = CHRF().corpus_score(hypotheses, [references]).score
-        self.log_dict({"val_bleu": bleu, "val_chrf": chrf})
-        logger.info(f"step {self.global_step}: validation BLEU {bleu:.1f}, chrF {chrf:.1f}")
-        every = max(1, len(rows) // 3)
-        for row, hypothesis in list(zip(rows, hypotheses, strict=True))[::every][:3]:
-            logger.info(f"  {sources[row]} → {hypothesis}")
+        rows_by_corpus = data.rows_by_corpus("val")
+        bleu, chrf = {}, {}
+        for name, all_rows in rows_by_corpus.items():
+            rows = [row for row in all_rows if row in translations]  # fewer than all with trainer.limit_val_batches
+            if not rows:
+                continue
+            hypotheses = data.tokenizer.decode([translations[row] for row in rows])
+            expected = [references[row] for row in rows]
+            bleu[name] = BLEU().corpus_score(hypotheses, [expected]).score
+            chrf[name] = CHRF().corpus_score(hypotheses, [expected]).score
+            corpus = f"{name}: " if len(rows_by_corpus) > 1 else ""
+            logger.info(f"step {self.global_step}: {corpus}validation BLEU {bleu[name]:.1f}, chrF {chrf[name]:.1f}")
+            every = max(1, len(rows) // 3)
+            for row, hypothesis in list(zip(rows, hypotheses, strict=True))[::every][:3]:
+                logger.info(f"  {sources[row]} → {hypothesis}")
+        self.log_dict({"val_bleu": mean(bleu.values()), "val_chrf": mean(chrf.values())})
+        if len(rows_by_corpus) > 1:
+            self.log_dict({f"val_bleu_{name}": score for name, score in bleu.items()})
+            self.log_dict({f"val_chrf_{name}": score for name, score in chrf.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the tokenizer, as a tensor of bytes, so that the checkpoint needs no file beside it."""

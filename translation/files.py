@@ -1,4 +1,4 @@
-"""Lines of text in, warnings out, and the checkpoint that is used where none is named."""
+"""Lines of text in, warnings out, and the checkpoint that a program uses."""
 
 import codecs
 import sys
@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from errors import UserError
+
+RUNS = Path("runs")
+READY_MADE = Path(__file__).parent.parent / "models" / "fr-en.ckpt"
 
 
 def warn(sentence: str) -> None:
@@ -34,13 +37,19 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
             yield raw.decode(errors="replace")
 
 
-def newest_checkpoint() -> Path:
-    """Return the best checkpoint of the newest run.
+def find_checkpoint(name: str | None = None) -> Path:
+    """Return the best checkpoint of a run, of the newest run where none is named, or else the ready-made model.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such run, or nothing to choose from.
     """
-    found = sorted(Path("runs").glob("*/best.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise UserError("there is no runs/*/best.ckpt: train first (uv run train.py), or give --checkpoint")
-    return found[-1]
+    if name is not None:
+        path = RUNS / name / "best.ckpt"
+        if not path.is_file():
+            names = ", ".join(sorted(found.parent.name for found in RUNS.glob("*/best.ckpt"))) or "none"
+            raise UserError(f"--name {name}: {path} is missing; runs that have one: {names}")
+        return path
+    newest = max(RUNS.glob("*/best.ckpt"), key=lambda path: path.stat().st_mtime, default=READY_MADE)
+    if not newest.is_file():
+        raise UserError(f"there is neither runs/*/best.ckpt nor {READY_MADE}: train first, or give --checkpoint")
+    return newest

@@ -1,18 +1,36 @@
 """Flags that the programs share: which model translates, and how it searches."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from errors import UserError
-from translation.files import newest_checkpoint
+from translation.files import find_checkpoint
 from translation.hypothesis import LENGTH_PENALTY, SearchOptions
 from translation.translator import BATCH_SIZE, Translator
 
 
+def add_checkpoint_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `chosen_checkpoint`."""
+    choice = parser.add_mutually_exclusive_group()
+    default = "default: the newest run, or the ready-made model where there is none"
+    choice.add_argument("--name", help=f"run whose best checkpoint is used ({default})")
+    choice.add_argument("--checkpoint", type=Path, help="file of a trained model")
+
+
+def chosen_checkpoint(flags: argparse.Namespace) -> Path:
+    """Return the checkpoint that the flags of `add_checkpoint_flags` choose; a person at a terminal is told which."""
+    path: Path = flags.checkpoint or find_checkpoint(flags.name)
+    if sys.stderr.isatty():
+        shown = os.path.relpath(path)
+        print(f"model: {path if shown.startswith('..') else shown}", file=sys.stderr)
+    return path
+
+
 def add_model_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `load_translator`."""
-    checkpoint = "file of a trained model (default: the newest runs/*/best.ckpt)"
-    parser.add_argument("--checkpoint", type=Path, help=checkpoint)
+    add_checkpoint_flags(parser)
     engine = "pytorch: the search of this project; ctranslate2: the same search in C++, several times faster"
     parser.add_argument("--engine", choices=("pytorch", "ctranslate2"), default="pytorch", help=engine)
     precision = "of the weights in the search: 32 or bf16; with ctranslate2 also int8 and fp16"
@@ -35,7 +53,7 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
 
 def load_translator(flags: argparse.Namespace) -> Translator:
     """Load the model that the flags of `add_model_flags` name."""
-    return Translator.load(flags.checkpoint or newest_checkpoint(), flags.engine, flags.precision, flags.device)
+    return Translator.load(chosen_checkpoint(flags), flags.engine, flags.precision, flags.device)
 
 
 def search_options(flags: argparse.Namespace, n_best: int = 1) -> SearchOptions:

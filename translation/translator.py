@@ -1,5 +1,6 @@
 """Text in, text out: lines are split into sentences, translated by an engine, and joined again."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from sentence_splitter import SentenceSplitter, SentenceSplitterException
 
-from constants import EOS
+from constants import EOS, MAX_TOKENS
 from errors import UserError
 from translation.files import warn
 from translation.hypothesis import Hypothesis, SearchOptions
@@ -51,11 +52,17 @@ class Sentence(NamedTuple):
 
 
 class Translation(NamedTuple):
-    """A translated line: its text, and the log-probabilities and scores of its sentences, added up."""
+    """A translated line.
+
+    text: its sentences, joined by spaces.
+    log_prob, score: sums over its sentences.
+    confidence: geometric mean of the probabilities of its tokens, EOS included, from 0 to 1.
+    """
 
     text: str
     log_prob: float
     score: float
+    confidence: float
 
 
 class Translator:
@@ -209,7 +216,8 @@ class Translator:
         text = " ".join(self.tokenizer.decode([hypothesis.tokens for hypothesis in hypotheses]))
         log_prob = sum((hypothesis.log_prob for hypothesis in hypotheses), 0.0)
         score = sum((hypothesis.score for hypothesis in hypotheses), 0.0)
-        return Translation(text, log_prob, score)
+        n_tokens = sum(len(hypothesis.tokens) for hypothesis in hypotheses)
+        return Translation(text, log_prob, score, math.exp(log_prob / max(1, n_tokens)))
 
     def split_sentences(self, text: str) -> list[str]:
         """Split a line into sentences; a blank line has none."""
@@ -232,18 +240,38 @@ class Translator:
             ids = ids[cut:]
         yield ids
 
-    def corpus(self) -> "TranslationData":
-        """Return the corpus that the model was trained on.
+    def log_probs(self, sources: Sequence[str], targets: Sequence[str], batch_size: int = BATCH_SIZE) -> list[float]:
+        """Return the log-probability of each given translation, EOS included, by PyTorch in float32.
+
+        A pair is taken as one sentence, as in training.
 
         Raises:
-            UserError: the checkpoint describes its corpus as another version of this program did.
+            UserError: a line has more tokens than the network has positions.
+        """
+        from translation.scoring import log_probs_of_pairs
+
+        source_ids, target_ids = self.tokenizer.encode(sources), self.tokenizer.encode(targets)
+        for line, pair in enumerate(zip(source_ids, target_ids, strict=True), 1):
+            if (longest := max(map(len, pair))) > MAX_TOKENS:
+                raise UserError(f"line {line} has {longest:,} tokens, more than the {MAX_TOKENS:,} of the network")
+        return log_probs_of_pairs(self.model, source_ids, target_ids, batch_size)
+
+    def corpus(self) -> "TranslationData":
+        """Return the corpus that the model was trained on, with the tokenizer of the model.
+
+        Raises:
+            UserError: the checkpoint names no corpus, or describes it as another version of this program did.
         """
         from data.module import TranslationData  # imports Lightning, which takes seconds
 
+        if not self.data.get("path"):
+            raise UserError("the checkpoint names no corpus of its own: give --source and --reference")
         try:
-            return TranslationData(**self.data)
+            data = TranslationData(**self.data)
         except TypeError as error:
             raise UserError(
                 f"the checkpoint describes its corpus as another version did ({error}): for a score, "
                 "give --source and --reference"
             ) from error
+        data.given_tokenizer = self.tokenizer
+        return data
