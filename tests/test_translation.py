@@ -81,7 +81,7 @@ def forced_log_prob(model: Transformer, src: Tensor, tokens: list[int]) -> float
 def test_log_probabilities_equal_those_of_one_forced_pass(beam_size: int) -> None:
     model, src = small(), sentences(5, 6)
     src[2, 4:] = PAD
-    options = best_of(beam_size, min_length=0)
+    options = best_of(beam_size, min_length=0, no_repeat_ngram_size=0)
     found = search(translation_step(model, src), torch.full((5,), 15), options)
     assert any(not h.cut for hypotheses in found for h in hypotheses)
     for row, hypotheses in zip(src, found, strict=True):
@@ -96,7 +96,7 @@ def test_log_probabilities_equal_those_of_one_forced_pass(beam_size: int) -> Non
 
 def test_a_beam_of_one_is_greedy_search_and_the_cache_changes_nothing() -> None:
     model, src = small(), sentences(6, 6)
-    found = search(translation_step(model, src), torch.full((6,), 12), SearchOptions(beam_size=1))
+    found = search(translation_step(model, src), torch.full((6,), 12), SearchOptions(beam_size=1, no_repeat_ngram_size=0))
     for row, (hypothesis,) in zip(src, found, strict=True):
         tokens: list[int] = []
         while len(tokens) < 12 and (not tokens or tokens[-1] != EOS):
@@ -166,8 +166,10 @@ def test_min_length_forbids_an_earlier_end() -> None:
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_no_ngram_of_the_given_size_occurs_twice(n: int) -> None:
     step = constant_step({7: 3.0, 8: 2.0, 9: 1.0}, fill=0.0)
-    (free,) = search(step, torch.tensor([12]), SearchOptions(beam_size=3))[0]
+    (free,) = search(step, torch.tensor([12]), SearchOptions(beam_size=3, no_repeat_ngram_size=0))[0]
     assert free.tokens == [7] * 12
+    (usual,) = search(step, torch.tensor([40]), SearchOptions(beam_size=3))[0]
+    assert [7] * 5 == usual.tokens[:5] and [7] * 6 != usual.tokens[:6]  # 5 is the default
     for hypothesis in search(step, torch.tensor([12]), best_of(3, no_repeat_ngram_size=n))[0]:
         ngrams = [tuple(hypothesis.tokens[i : i + n]) for i in range(len(hypothesis.tokens) - n + 1)]
         assert len(set(ngrams)) == len(ngrams)
@@ -176,8 +178,9 @@ def test_no_ngram_of_the_given_size_occurs_twice(n: int) -> None:
 def test_a_translation_begins_with_the_given_prefix() -> None:
     model, src = small(), sentences(3, 6)
     prefix = [[9, 8], [], [7]]
-    free = search_translations(model, src, SearchOptions())
-    found = search_translations(model, src, SearchOptions(), prefix)
+    options = SearchOptions(no_repeat_ngram_size=0)
+    free = search_translations(model, src, options)
+    found = search_translations(model, src, options, prefix)
     for ids, row, (hypothesis,) in zip(prefix, src, found, strict=True):
         assert hypothesis.tokens[: len(ids)] == ids
         given = forced_log_prob(model, row, ids) if ids else 0.0  # certain, so not a part of the log-probability

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from constants import MAX_TOKENS
 from errors import UserError
 
+NO_REPEAT_NGRAM_SIZE = 5  # ends loops and costs no BLEU; see docs/translation.md
 LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
 
 
@@ -13,7 +14,8 @@ class Hypothesis(NamedTuple):
     """One translation that a search has found.
 
     tokens: ids without BOS. EOS is the last one, unless `cut`.
-    log_prob: natural logarithm of its probability, EOS included; tokens of a given prefix count as certain.
+    log_prob: natural logarithm of its probability, EOS included. Tokens of a given prefix count as certain, and where
+        a repetition is forbidden, its probability counts for the other tokens.
     score: log_prob / length^alpha (`SearchOptions.length_penalty`), by which hypotheses of one sentence are ranked.
     cut: whether the length limit, not the model, ended it.
     """
@@ -33,7 +35,8 @@ class SearchOptions:
         n_best: hypotheses returned for each sentence, at most beam_size.
         length_penalty: alpha in score = log_prob / length^alpha, where length counts the tokens, EOS included. A sum of
             log-probabilities falls with every token; a larger alpha favours longer translations.
-        no_repeat_ngram_size: no sequence of so many tokens occurs twice in a translation; 0 sets no such rule.
+        no_repeat_ngram_size: no sequence of so many tokens occurs twice in a translation, so that it cannot run in a
+            loop; 0 sets no such rule.
         min_length: least number of tokens before EOS.
 
     Raises:
@@ -43,7 +46,7 @@ class SearchOptions:
     beam_size: int = 4
     n_best: int = 1
     length_penalty: float = LENGTH_PENALTY
-    no_repeat_ngram_size: int = 0
+    no_repeat_ngram_size: int = NO_REPEAT_NGRAM_SIZE
     min_length: int = 1
 
     def __post_init__(self) -> None:
