@@ -4,12 +4,17 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from benchmarks.child import Child, Turns, memory, tree_memory
+from benchmarks.confidence import ranks
+from benchmarks.sentences import COPIED, plain, read_table
 from constants import BOS, EOS, PAD
+from errors import UserError
 from model import Transformer, TransformerConfig
 
 
@@ -91,3 +96,29 @@ def test_hugging_face_with_our_weights_computes_our_logits() -> None:
     with torch.inference_mode():
         output = m2m100(ours)(input_ids=src, attention_mask=(src != PAD).long(), decoder_input_ids=tgt)
         torch.testing.assert_close(output.logits.cpu(), ours(src, tgt), atol=1e-4, rtol=1e-4)
+
+
+# --- judged sentences
+
+
+def test_translations_are_compared_without_case_punctuation_and_contractions() -> None:
+    assert plain("It's late, isn't it?") == plain("it is late is not it")
+    assert plain("I can’t.") == plain("I cannot") != plain("I can")
+
+
+def test_every_sentence_of_the_tables_has_what_is_judged() -> None:
+    rows = read_table(COPIED)
+    assert len(rows) == 40
+    for french, parts in rows:
+        missing = [part for part in parts if part not in french and part != "July"]
+        assert parts and not missing, french
+
+
+def test_a_table_without_a_tab_is_refused_by_line(tmp_path: Path) -> None:
+    (tmp_path / "table.tsv").write_text("un chat\ta cat\nun chien\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"table\.tsv, line 2: there is no tab"):
+        read_table(tmp_path / "table.tsv")
+
+
+def test_equal_values_have_the_mean_of_their_ranks() -> None:
+    assert ranks(np.array([0.5, 0.1, 0.5, 0.9])).tolist() == [2.5, 1.0, 2.5, 4.0]

@@ -96,7 +96,9 @@ def test_log_probabilities_equal_those_of_one_forced_pass(beam_size: int) -> Non
 
 def test_a_beam_of_one_is_greedy_search_and_the_cache_changes_nothing() -> None:
     model, src = small(), sentences(6, 6)
-    found = search(translation_step(model, src), torch.full((6,), 12), SearchOptions(beam_size=1, no_repeat_ngram_size=0))
+    found = search(
+        translation_step(model, src), torch.full((6,), 12), SearchOptions(beam_size=1, no_repeat_ngram_size=0)
+    )
     for row, (hypothesis,) in zip(src, found, strict=True):
         tokens: list[int] = []
         while len(tokens) < 12 and (not tokens or tokens[-1] != EOS):
@@ -169,7 +171,7 @@ def test_no_ngram_of_the_given_size_occurs_twice(n: int) -> None:
     (free,) = search(step, torch.tensor([12]), SearchOptions(beam_size=3, no_repeat_ngram_size=0))[0]
     assert free.tokens == [7] * 12
     (usual,) = search(step, torch.tensor([40]), SearchOptions(beam_size=3))[0]
-    assert [7] * 5 == usual.tokens[:5] and [7] * 6 != usual.tokens[:6]  # 5 is the default
+    assert usual.tokens[:5] == [7] * 5 and usual.tokens[5] != 7  # 5 is the default
     for hypothesis in search(step, torch.tensor([12]), best_of(3, no_repeat_ngram_size=n))[0]:
         ngrams = [tuple(hypothesis.tokens[i : i + n]) for i in range(len(hypothesis.tokens) - n + 1)]
         assert len(set(ngrams)) == len(ngrams)
