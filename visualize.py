@@ -1,4 +1,4 @@
-"""Show the attention of translations: `uv run visualize.py export|lesson|align|report|ablate`.
+"""Show the attention of translations: `uv run visualize.py export|lesson|align|report|ablate|history`.
 
 Commands:
     export   write the attention of sentences as arrays, JSON, pictures and a page
@@ -6,6 +6,7 @@ Commands:
     align    write word alignments of a file in Pharaoh format
     report   print alignment error and pronoun accuracy on the phrasebook's test sentences
     ablate   print what is lost when each head is off in turn
+    history  write a page that shows how the attention of a run was learned
 """
 
 import argparse
@@ -23,6 +24,7 @@ from visualization import ablation
 from visualization.ablation import Head, Sample, Scores, ablate, sample_of_corpus
 from visualization.align import SIDES, Reading, align_line, default_reading, pharaoh
 from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps, write_atomically
+from visualization.history import history
 from visualization.lesson import lesson
 from visualization.report import alignment_report, pronoun_report
 from visualization.sentence import KINDS, maps_of, maps_of_pair
@@ -31,6 +33,9 @@ from visualization.sentence import KINDS, maps_of, maps_of_pair
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the commands."""
     flags = build_parser().parse_args(arguments)
+    if flags.command == "history":  # needs the folder of a run, but no model
+        run_history(flags)
+        return
     options = SearchOptions(beam_size=flags.beam_size)
     translator = Translator.load(chosen_checkpoint(flags))
     commands: dict[str, Callable[..., None]] = {
@@ -89,6 +94,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--reference", type=Path, help="file of their translations, line by line")
     command.add_argument("--json", type=Path, help="file for the scores")
     command.add_argument("--picture", type=Path, help="PNG or SVG file for heatmaps of the changes")
+
+    command = commands.add_parser("history", help="how the attention of a run was learned")
+    add_checkpoint_flags(command)
+    command.add_argument("--output", type=Path, required=True, help="HTML file")
     return parser
 
 
@@ -194,6 +203,13 @@ def run_ablate(flags: argparse.Namespace, translator: Translator, options: Searc
         write_atomically(flags.json, json.dumps(ablation.to_json(sample, found), indent=1) + "\n")
     if flags.picture:
         write_atomically(flags.picture, ablation.to_picture(found, form))
+
+
+def run_history(flags: argparse.Namespace) -> None:
+    """Write the page of the maps that training kept beside the checkpoint."""
+    check_output("--output", flags.output)
+    run = Path("runs") / flags.name if flags.name else chosen_checkpoint(flags).parent
+    print(write_atomically(flags.output, history(run)))
 
 
 def choose_reading(flags: argparse.Namespace, translator: Translator) -> Reading:

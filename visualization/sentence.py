@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from constants import BOS, EOS
+from constants import EOS
 from data.tokenizer import Tokenizer
 from errors import UserError
-from model import Transformer, attention_maps
+from model import Transformer
+from translation.scoring import forced_pass
 
 if TYPE_CHECKING:
     from translation.hypothesis import SearchOptions
@@ -93,36 +93,6 @@ class SentenceMaps:
 
         # The page in a frame of its own has its own styles and its content security policy.
         return f'<iframe srcdoc="{escape(page([self]))}" style="{FRAME}" title="Attention"></iframe>'
-
-
-@torch.no_grad()
-def forced_pass(
-    model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int]
-) -> tuple[Tensor, dict[str, Tensor], list[int]]:
-    """Return logits and attention weights of one teacher-forced pass over a source and a finished translation.
-
-    The pass runs without padding, in eval mode and float32; the mode of the model is restored afterwards.
-
-    Args:
-        model: the network.
-        source_ids: the source, EOS last (S,).
-        target_ids: the translation without BOS, EOS last (T,).
-
-    Returns:
-        Logits (1, T, V), weights by module path (1, H, queries, keys), and the decoder's input ids (T,).
-    """
-    device = model.embedding.weight.device
-    decoder_input = [BOS, *target_ids[:-1]]
-    training = model.training
-    model.eval()
-    try:
-        with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
-            src = torch.tensor([list(source_ids)], device=device)  # (1, S)
-            tgt = torch.tensor([decoder_input], device=device)  # (1, T)
-            logits = model(src, tgt)  # (1, T, V)
-    finally:
-        model.train(training)
-    return logits, maps, decoder_input
 
 
 def take_maps(
