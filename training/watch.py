@@ -66,8 +66,9 @@ class WatchAttention(Callback):
             return
         self.sentences = watched_sentences(trainer.datamodule)  # type: ignore[attr-defined]
         self.folder.mkdir(exist_ok=True)
-        for file in self.folder.glob("*.npz"):
-            if int(file.stem) > self.first_step:
+        for file in self.folder.iterdir():
+            is_later = file.suffix == ".npz" and file.stem.isdecimal() and int(file.stem) > self.first_step
+            if is_later or file.suffix == ".part":  # a kill may have left a part
                 file.unlink()
         self.validated = self.first_step > 0
 

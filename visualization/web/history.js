@@ -200,7 +200,7 @@ function showMap(weights, ramp) {
     element("tr", {}, element("th", { scope: "row" }, token), ...keys.map((_, c) => cell(q, c))),
   );
   byId("map").replaceChildren(
-    element("thead", {}, element("tr", {}, element("td", { style: "border: 0" }), ...heading)),
+    element("thead", {}, element("tr", {}, element("th"), ...heading)),
     element("tbody", {}, ...rows),
   );
 }
