@@ -1,7 +1,7 @@
 """Train a Transformer: `uv run train.py`, or `uv run train.py --config configs/multi30k.yaml --data.path DIR`.
 
 Everything that a run makes goes to runs/NAME: config.yaml, metrics.csv, best.ckpt (of the best validation BLEU),
-last.ckpt (to resume the run) and the files of TensorBoard.
+last.ckpt (to resume the run), attention/ (of a few sentences, at each validation) and the files of TensorBoard.
 """
 
 import logging
@@ -42,6 +42,7 @@ from training.log import SeededSteps, TrainingLog
 from training.memory import keep_few_kernels, keep_freed_memory
 from training.module import TrainingConfig, TranslationModule
 from training.progress import RunProgress
+from training.watch import WatchAttention
 from translation.checkpoint import read_checkpoint
 from translation.translator import Translator
 from visualization.align import best_reading, gold_links
@@ -129,6 +130,8 @@ def make_parser() -> ArgumentParser:
     origin = "checkpoint from which a new run takes sizes, tokenizer and weights, to adapt it to other data"
     parser.add_argument("--init_from", type=str | None, default=None, help=origin)
     parser.add_argument("--save_every_minutes", type=float, default=2.0, help="training time that a kill may cost")
+    often = "updates between two kept maps of attention until the first validation; 0: at validations only"
+    parser.add_argument("--watch_every", type=int, default=0, help=often)
     parser.add_argument("--compile", type=bool, default=False, help="compile the network by torch.compile")
     parser.add_class_arguments(TransformerConfig, "model")
     parser.add_class_arguments(TrainingConfig, "training")
@@ -223,6 +226,7 @@ def make_trainer(settings: Namespace, run: Path, first_step: int) -> L.Trainer:
         EarlyStopping("val_bleu", mode="max", patience=settings.training.patience),
         best,
         LastCheckpoint(run, every),
+        WatchAttention(run, settings.watch_every, first_step),
     ]
     if flags["enable_progress_bar"] is not False:
         callbacks.append(RunProgress(log))

@@ -1,32 +1,41 @@
-"""Show the attention of translations: `uv run visualize.py export|lesson|align|report`.
+"""Show the attention of translations: `uv run visualize.py export|lesson|align|report|ablate|history`.
 
 Commands:
     export   write the attention of sentences as arrays, JSON, pictures and a page
     lesson   write a page that computes one attention step by step
     align    write word alignments of a file in Pharaoh format
     report   print alignment error and pronoun accuracy on the phrasebook's test sentences
+    ablate   print what is lost when each head is off in turn
+    history  write a page that shows how the attention of a run was learned
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errors import UserError, one_sentence
 from translation.files import read_lines
-from translation.flags import add_checkpoint_flags, chosen_checkpoint
+from translation.flags import add_checkpoint_flags, check_output, chosen_checkpoint
 from translation.hypothesis import SearchOptions
 from translation.translator import MAX_SOURCE_TOKENS, Translator
+from visualization import ablation
+from visualization.ablation import Head, Sample, Scores, ablate, sample_of_corpus
 from visualization.align import SIDES, Reading, align_line, default_reading, pharaoh
-from visualization.export import FORMATS, export, named_maps, write_atomically
+from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps, write_atomically
+from visualization.history import history
 from visualization.lesson import lesson
 from visualization.report import alignment_report, pronoun_report
 from visualization.sentence import KINDS, maps_of, maps_of_pair
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one of the four commands."""
+    """Run one of the commands."""
     flags = build_parser().parse_args(arguments)
+    if flags.command == "history":  # needs the folder of a run, but no model
+        run_history(flags)
+        return
     options = SearchOptions(beam_size=flags.beam_size)
     translator = Translator.load(chosen_checkpoint(flags))
     commands: dict[str, Callable[..., None]] = {
@@ -34,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "lesson": run_lesson,
         "align": run_align,
         "report": run_report,
+        "ablate": run_ablate,
     }
     commands[flags.command](flags, translator, options)
 
@@ -77,6 +87,17 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--target", type=Path, help="file of given translations, line by line")
 
     commands.add_parser("report", parents=[common, reading], help="alignment error and pronouns of the phrasebook")
+
+    command = commands.add_parser("ablate", parents=[common], help="scores with each head off in turn")
+    command.add_argument("--sentences", type=int, default=300, help="pairs of the validation split (default: 300)")
+    command.add_argument("--source", type=Path, help="file of sentences, instead of the checkpoint's own corpus")
+    command.add_argument("--reference", type=Path, help="file of their translations, line by line")
+    command.add_argument("--json", type=Path, help="file for the scores")
+    command.add_argument("--picture", type=Path, help="PNG or SVG file for heatmaps of the changes")
+
+    command = commands.add_parser("history", help="how the attention of a run was learned")
+    add_checkpoint_flags(command)
+    command.add_argument("--output", type=Path, required=True, help="HTML file")
     return parser
 
 
@@ -150,6 +171,45 @@ def run_report(flags: argparse.Namespace, translator: Translator, options: Searc
         print(*pronoun_report(translator, rows, maps, options), sep="\n")
     else:
         log("pronouns are reported for French sources only: the phrasebook links French pronouns to their nouns")
+
+
+def run_ablate(flags: argparse.Namespace, translator: Translator, options: SearchOptions) -> None:
+    """Print the scores with each head off in turn, and write them as JSON and as a picture."""
+    if flags.sentences < 1:
+        raise UserError(f"--sentences must be at least 1, not {flags.sentences}")
+    if (flags.source is None) != (flags.reference is None):
+        raise UserError("--source and --reference belong together: give both")
+    form = flags.picture.suffix[1:].lower() if flags.picture else "png"
+    if form not in PICTURE_FORMATS:
+        raise UserError(f"--picture {flags.picture} must end in .{' or .'.join(PICTURE_FORMATS)}")
+    check_output("--json", flags.json)
+    check_output("--picture", flags.picture)
+    if flags.source:
+        sources, references = lines_of("--source", flags.source), lines_of("--reference", flags.reference)
+        if len(sources) != len(references) or not sources:
+            raise UserError(
+                f"{flags.source} has {len(sources)} lines but {flags.reference} has {len(references)}: they must "
+                "correspond, and not be empty"
+            )
+        sample = Sample(sources[: flags.sentences], references[: flags.sentences], [])
+    else:
+        sample = sample_of_corpus(translator, flags.sentences)
+    print(ablation.header(sample))
+    found: list[tuple[Head | None, Scores]] = []
+    for head, scores in ablate(translator, sample, options):
+        found.append((head, scores))
+        print(ablation.table_row(head, scores, baseline=found[0][1]), flush=True)
+    if flags.json:
+        write_atomically(flags.json, json.dumps(ablation.to_json(sample, found), indent=1) + "\n")
+    if flags.picture:
+        write_atomically(flags.picture, ablation.to_picture(found, form))
+
+
+def run_history(flags: argparse.Namespace) -> None:
+    """Write the page of the maps that training kept beside the checkpoint."""
+    check_output("--output", flags.output)
+    run = Path("runs") / flags.name if flags.name else chosen_checkpoint(flags).parent
+    print(write_atomically(flags.output, history(run)))
 
 
 def choose_reading(flags: argparse.Namespace, translator: Translator) -> Reading:

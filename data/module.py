@@ -69,6 +69,7 @@ class TranslationData(L.LightningDataModule):
         max_words: int = 200,
         max_ratio: float = 3.0,
         variants: float = 0.0,
+        watch: list[str] | None = None,
         seed: int = 1,
     ) -> None:
         """Store the settings; nothing is read before `load` or `setup`.
@@ -91,6 +92,8 @@ class TranslationData(L.LightningDataModule):
             max_ratio: training pairs with a greater ratio of characters are left out and counted.
             variants: share of the training pairs that are changed to what people type: in capitals, without accents,
                 without final mark (`data.variants.typed`).
+            watch: source sentences whose attention training keeps (`training.watch`); by default three of the
+                phrasebook, or the first of the validation split of another corpus.
             seed: of everything random: sentences of the phrasebook, splits that are not given, the sample that trains
                 the tokenizer, the order of the batches, initial weights and dropout.
         """

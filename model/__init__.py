@@ -1,6 +1,7 @@
 """The network: token ids -> logits.
 
-`attention.py` holds the equation and its heads, `transformer.py` the layers around them. Dimensions, used in every
+`attention.py` holds the equation and its heads, `transformer.py` the layers around them, `intervention.py` changes of
+single heads for experiments. Dimensions, used in every
 shape comment of this project:
 
     B  sentences in a batch          H  heads
@@ -13,6 +14,16 @@ A `*_mask` is boolean, and True means "may attend".
 """
 
 from model.attention import MultiHeadAttention, attention, attention_maps
+from model.intervention import head_outputs, intervene
 from model.transformer import LayerCache, Transformer, TransformerConfig
 
-__all__ = ["LayerCache", "MultiHeadAttention", "Transformer", "TransformerConfig", "attention", "attention_maps"]
+__all__ = [
+    "LayerCache",
+    "MultiHeadAttention",
+    "Transformer",
+    "TransformerConfig",
+    "attention",
+    "attention_maps",
+    "head_outputs",
+    "intervene",
+]

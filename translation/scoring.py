@@ -1,12 +1,13 @@
-"""Log-probabilities of given translations."""
+"""Log-probabilities and attention weights of given translations."""
 
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from constants import BOS, PAD
 from data.batching import pad
-from model import Transformer
+from model import Transformer, attention_maps
 
 
 @torch.inference_mode()
@@ -32,3 +33,33 @@ def log_probs_of_pairs(
         for i, value in zip(rows, chosen.sum(1).tolist(), strict=True):
             found[i] = value
     return found
+
+
+@torch.no_grad()
+def forced_pass(
+    model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int]
+) -> tuple[Tensor, dict[str, Tensor], list[int]]:
+    """Return logits and attention weights of one teacher-forced pass over a source and a finished translation.
+
+    The pass runs without padding, in eval mode and float32; the mode of the model is restored afterwards.
+
+    Args:
+        model: the network.
+        source_ids: the source, EOS last (S,).
+        target_ids: the translation without BOS, EOS last (T,).
+
+    Returns:
+        Logits (1, T, V), weights by module path (1, H, queries, keys), and the decoder's input ids (T,).
+    """
+    device = model.embedding.weight.device
+    decoder_input = [BOS, *target_ids[:-1]]
+    training = model.training
+    model.eval()
+    try:
+        with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
+            src = torch.tensor([list(source_ids)], device=device)  # (1, S)
+            tgt = torch.tensor([decoder_input], device=device)  # (1, T)
+            logits = model(src, tgt)  # (1, T, V)
+    finally:
+        model.train(training)
+    return logits, maps, decoder_input

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from errors import UserError
-from visualization.align import Reading, align, pharaoh
+from visualization.align import Reading, align, pharaoh, usual_reading
 from visualization.page import page
-from visualization.picture import picture
+from visualization.picture import overview, picture
 from visualization.sentence import KINDS, SentenceMaps, head_statistics, maps_of, word_spans
 
 if TYPE_CHECKING:
@@ -66,6 +66,27 @@ def export(
             content = page([maps for _, maps in chunk], start)
             written.append(write_atomically(folder / f"{chunk[0][0]}.html", content))
     return written
+
+
+def save(maps: SentenceMaps, path: Path) -> Path:
+    """Write the attention of one sentence to one file, in the format that its suffix names.
+
+    Raises:
+        UserError: there is no such format, or the file cannot be written.
+    """
+    suffix = path.suffix.lower().removeprefix(".")
+    content: bytes | str
+    if suffix == "html":
+        content = page([maps])
+    elif suffix == "npz":
+        content = to_npz(maps)
+    elif suffix == "json":
+        content = json.dumps(to_json(maps, usual_reading(len(maps.cross))), indent=1) + "\n"
+    elif suffix == "png" or suffix == "svg":
+        content = overview(maps, suffix)
+    else:
+        raise UserError(f"{path}: the suffix must be one of {', '.join(f'.{form}' for form in FORMATS)}")
+    return write_atomically(path, content)
 
 
 def sentence_files(

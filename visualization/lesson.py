@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from errors import UserError
 from model import MultiHeadAttention, Transformer
 from model.transformer import Residual
-from visualization.sentence import Kind, SentenceMaps, forced_pass
+from translation.scoring import forced_pass
+from visualization.sentence import Kind, SentenceMaps
 from visualization.template import fill
 
 

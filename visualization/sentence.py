@@ -2,22 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from constants import BOS, EOS
+from constants import EOS
 from data.tokenizer import Tokenizer
-from model import Transformer, attention_maps
+from errors import UserError
+from model import Transformer
+from translation.scoring import forced_pass
 
 if TYPE_CHECKING:
+    from translation.hypothesis import SearchOptions
     from translation.translator import Translator
 
 Kind = Literal["encoder_self", "decoder_self", "cross"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+FRAME = "width: 100%; height: 46rem; border: 0"  # style of the page in a notebook
 Span = tuple[int, int]  # first token of a word and the one after its last
 
 
@@ -69,35 +74,25 @@ class SentenceMaps:
         """Natural logarithm of the probability of the whole translation, EOS included."""
         return float(self.log_probs.sum())
 
+    def save(self, path: str | Path) -> Path:
+        """Write the maps to a file whose suffix names its format; return its path.
 
-@torch.no_grad()
-def forced_pass(
-    model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int]
-) -> tuple[Tensor, dict[str, Tensor], list[int]]:
-    """Return logits and attention weights of one teacher-forced pass over a source and a finished translation.
+        `.html` is the attention page, `.npz` the arrays, `.json` the same as text, `.png` and `.svg` heatmaps of all
+        three kinds of attention below each other.
 
-    The pass runs without padding, in eval mode and float32; the mode of the model is restored afterwards.
+        Raises:
+            UserError: the suffix is another one, or the file cannot be written.
+        """
+        from visualization.export import save  # imports the page and the pictures, which import this module
 
-    Args:
-        model: the network.
-        source_ids: the source, EOS last (S,).
-        target_ids: the translation without BOS, EOS last (T,).
+        return save(self, Path(path))
 
-    Returns:
-        Logits (1, T, V), weights by module path (1, H, queries, keys), and the decoder's input ids (T,).
-    """
-    device = model.embedding.weight.device
-    decoder_input = [BOS, *target_ids[:-1]]
-    training = model.training
-    model.eval()
-    try:
-        with attention_maps(model) as maps, torch.autocast(device.type, enabled=False):
-            src = torch.tensor([list(source_ids)], device=device)  # (1, S)
-            tgt = torch.tensor([decoder_input], device=device)  # (1, T)
-            logits = model(src, tgt)  # (1, T, V)
-    finally:
-        model.train(training)
-    return logits, maps, decoder_input
+    def _repr_html_(self) -> str:
+        """Return the attention page in a frame: what Jupyter shows for the last value of a cell."""
+        from visualization.page import page
+
+        # The page in a frame of its own has its own styles and its content security policy.
+        return f'<iframe srcdoc="{escape(page([self]))}" style="{FRAME}" title="Attention"></iframe>'
 
 
 def take_maps(
@@ -149,6 +144,30 @@ def maps_of_pair(translator: "Translator", source: str, target: str) -> Sentence
     """Return all attention weights of a sentence and a given translation, both as texts."""
     source_ids, target_ids = translator.tokenizer.encode([source, target])
     return maps_of(translator, source_ids, target_ids)
+
+
+def attention(
+    translator: "Translator", text: str, target: str | None = None, options: "SearchOptions | None" = None
+) -> SentenceMaps:
+    """Translate a sentence and return all its attention weights; a notebook shows them as a page.
+
+    Args:
+        translator: from `Translator.load`.
+        text: one sentence.
+        target: a translation to take instead of the model's own.
+        options: of the search; None takes the defaults.
+
+    Raises:
+        UserError: the text is blank or holds several sentences.
+    """
+    if not text.strip():
+        raise UserError("the sentence is empty: give a sentence to translate")
+    if target is not None:
+        return maps_of_pair(translator, text, target)
+    sentence, *others = translator.search([text], options)
+    if others:
+        raise UserError(f"the text has {1 + len(others)} sentences: give one, or its translation as target")
+    return maps_of(translator, sentence.ids, sentence.hypotheses[0].tokens)
 
 
 def word_spans(tokens: Sequence[str]) -> list[Span]:
