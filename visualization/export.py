@@ -82,8 +82,10 @@ def save(maps: SentenceMaps, path: Path) -> Path:
         content = to_npz(maps)
     elif suffix == "json":
         content = json.dumps(to_json(maps, usual_reading(len(maps.cross))), indent=1) + "\n"
-    elif suffix == "png" or suffix == "svg":
-        content = overview(maps, suffix)
+    elif suffix == "png":
+        content = overview(maps, "png")
+    elif suffix == "svg":
+        content = overview(maps, "svg")
     else:
         raise UserError(f"{path}: the suffix must be one of {', '.join(f'.{form}' for form in FORMATS)}")
     return write_atomically(path, content)
