@@ -61,14 +61,22 @@ function addMatrices(a, b) {
 function linear(x, weight, bias = null) {
   const n = x.columns;
   const result = zeros(x.rows, weight.rows);
-  const [a, w, y, nOut] = [x.values, weight.values, result.values, weight.rows];
+  const nOut = weight.rows;
+  const { values: a } = x;
+  const { values: w } = weight;
+  const { values: y } = result;
   let t = 0;
   for (; t + 4 <= x.rows; t += 4) {
-    const [first, second, third, fourth] = [t * n, (t + 1) * n, (t + 2) * n, (t + 3) * n];
+    const first = t * n;
+    const second = first + n;
+    const third = second + n;
+    const fourth = third + n;
     for (let o = 0; o < nOut; o++) {
       const start = o * n;
-      const b = bias === null ? 0 : bias.values[o];
-      let [sum0, sum1, sum2, sum3] = [b, b, b, b];
+      let sum0 = bias === null ? 0 : bias.values[o];
+      let sum1 = sum0;
+      let sum2 = sum0;
+      let sum3 = sum0;
       for (let i = 0; i < n; i++) {
         const value = w[start + i];
         sum0 += a[first + i] * value;
@@ -86,7 +94,8 @@ function linear(x, weight, bias = null) {
     const row = t * n;
     for (let o = 0; o < nOut; o++) {
       const start = o * n;
-      let [even, odd] = [bias === null ? 0 : bias.values[o], 0]; // two sums, so that neither waits for the other
+      let even = bias === null ? 0 : bias.values[o]; // two sums, so that neither addition waits for the other
+      let odd = 0;
       let i = 0;
       for (; i + 2 <= n; i += 2) {
         even += a[row + i] * w[start + i];

@@ -2,8 +2,8 @@
  * The worker: it holds the network and computes, so that the page never freezes.
  *
  * The page copies live_tokenizer.js, live_weights.js, live_transformer.js, live_search.js, live_interventions.js and
- * this file into one Blob. Messages to the worker are {type, id, ...}; each answer carries the id of its request. A new
- * request of the same type ends the one before.
+ * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request. A
+ * new request of the same lane ends the one before.
  *
  * - model {config, weights} -> ready {milliseconds}
  * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
@@ -14,7 +14,7 @@
 
 "use strict";
 
-const latest = {}; // id of the last request by type
+const latest = {}; // id of the last request by lane
 let network = null;
 
 /** Let messages arrive that wait. setTimeout would wait at least four milliseconds. */
@@ -36,7 +36,7 @@ const HANDLERS = {
     postMessage({ type: "ready", id, milliseconds: performance.now() - start });
   },
 
-  async translate({ id, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
+  async translate({ id, lane, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
     const start = performance.now();
     const options = { beamSize, lengthPenalty };
     const steps = searchTranslations(network, src, options, prefix, transformerOptions(changes));
@@ -44,7 +44,7 @@ const HANDLERS = {
     for (; !step.done; step = steps.next()) {
       postMessage({ type: "step", id, ...step.value });
       await pause();
-      if (latest.translate !== id) return;
+      if (latest[lane] !== id) return;
     }
     const hypotheses = step.value;
     const milliseconds = performance.now() - start;
@@ -56,13 +56,13 @@ const HANDLERS = {
     postMessage({ type: "passed", id, pass: forcedPass(network, src, withEos(tgt), changes) });
   },
 
-  async find({ id, src, tgt }) {
+  async find({ id, lane, src, tgt }) {
     const before = forcedPass(network, src, withEos(tgt)).logProb;
     const heads = [];
     for (const head of allHeads(network.config)) {
       heads.push({ ...head, fall: fallWithoutHead(network, src, withEos(tgt), head, before) });
       await pause();
-      if (latest.find !== id) return;
+      if (latest[lane] !== id) return;
       postMessage({ type: "found", id, heads: heads.slice().sort((a, b) => b.fall - a.fall), done: false });
     }
     heads.sort((a, b) => b.fall - a.fall);
@@ -78,7 +78,7 @@ function withEos(tokens) {
 // The page runs this file as well, since an inline script is text and code at once; only the worker has no document.
 if (typeof document === "undefined") {
   onmessage = ({ data }) => {
-    latest[data.type] = data.id;
+    latest[data.lane] = data.id;
     HANDLERS[data.type](data);
   };
 }
