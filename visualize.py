@@ -1,8 +1,9 @@
-"""Show the attention of translations: `uv run visualize.py export|lesson|align|report|ablate|history`.
+"""Show the attention of translations: `uv run visualize.py export|lesson|live|align|report|ablate|history`.
 
 Commands:
     export   write the attention of sentences as arrays, JSON, pictures and a page
     lesson   write a page that computes one attention step by step
+    live     write a page that holds the model and translates in the browser
     align    write word alignments of a file in Pharaoh format
     report   print alignment error and pronoun accuracy on the phrasebook's test sentences
     ablate   print what is lost when each head is off in turn
@@ -26,6 +27,7 @@ from visualization.align import SIDES, Reading, align_line, default_reading, pha
 from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps, write_atomically
 from visualization.history import history
 from visualization.lesson import lesson
+from visualization.live import WEIGHT_FORMATS, live
 from visualization.report import alignment_report, pronoun_report
 from visualization.sentence import KINDS, maps_of, maps_of_pair
 
@@ -36,11 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if flags.command == "history":  # needs the folder of a run, but no model
         run_history(flags)
         return
-    options = SearchOptions(beam_size=flags.beam_size)
+    if flags.command == "live":
+        check_output("--output", flags.output)
+    options = SearchOptions(beam_size=getattr(flags, "beam_size", 4))  # the live page has its own choice
     translator = Translator.load(chosen_checkpoint(flags))
     commands: dict[str, Callable[..., None]] = {
         "export": run_export,
         "lesson": run_lesson,
+        "live": run_live,
         "align": run_align,
         "report": run_report,
         "ablate": run_ablate,
@@ -80,6 +85,12 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, required=True, help="HTML file")
     command.add_argument("--kind", choices=KINDS, default="encoder_self", help="of attention")
     command.add_argument("--layer", type=int, default=0, help="of the encoder or decoder, from 0")
+
+    command = commands.add_parser("live", help="the model itself in one page")
+    add_checkpoint_flags(command)
+    command.add_argument("--output", type=Path, required=True, help="HTML file")
+    command.add_argument("--weights", choices=WEIGHT_FORMATS, default="int8", help="how the page stores the model")
+    command.add_argument("--start", default="", help="what the page shows first, as in its address after #")
 
     command = commands.add_parser("align", parents=[common, reading], help="word alignment in Pharaoh format")
     command.add_argument("--input", type=Path, required=True, help="file of lines to translate and align")
@@ -136,6 +147,13 @@ def run_lesson(flags: argparse.Namespace, translator: Translator, options: Searc
         ids = encode_pair(translator, flags.text, flags.target, "the sentence", "--target")
     html = lesson(translator.model, maps_of(translator, *ids), flags.kind, flags.layer)
     print(write_atomically(flags.output, html))
+
+
+def run_live(flags: argparse.Namespace, translator: Translator, options: SearchOptions) -> None:
+    """Write the page that holds the model."""
+    html = live(translator, flags.weights, flags.start)
+    print(write_atomically(flags.output, html))
+    log(f"the page has {len(html) / 1e6:.1f} MB and opens by double click, without a network")
 
 
 def run_align(flags: argparse.Namespace, translator: Translator, options: SearchOptions) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 WEB = Path(__file__).parent / "web"
 STYLESHEET = re.compile(r'<link rel="stylesheet" href="([\w.]+)">')
-SCRIPT = re.compile(r'<script src="([\w.]+)"></script>')
+SCRIPT = re.compile(r'<script( data-worker)? src="([\w.]+)"></script>')
 
 
 def fill(template: str, data: Any) -> str:
@@ -20,23 +20,25 @@ def fill(template: str, data: Any) -> str:
 
     Args:
         template: file name in `web/`. It names its stylesheets and scripts as an ordinary page does, and holds
-            `__POLICY__` where the policy and `__DATA__` where the data belong.
+            `__POLICY__` where the policy and `__DATA__` where the data belong. Where it marks scripts with
+            `data-worker`, the policy also allows a worker from a Blob, into which the page copies these scripts.
         data: a value that JSON can represent; the scripts read it as `DATA`.
     """
     page = (WEB / template).read_text(encoding="utf-8")
     style_hashes: list[str] = []
     script_hashes: list[str] = []
 
-    def inline(tag: str, name: str, hashes: list[str]) -> str:
+    def inline(tag: str, name: str, hashes: list[str], attribute: str = "") -> str:
         content = (WEB / name).read_text(encoding="utf-8")
         hashes.append(content_hash(content))
-        return f"<{tag}>{content}</{tag}>"
+        return f"<{tag}{attribute}>{content}</{tag}>"
 
+    has_worker = any(attribute for attribute, _ in SCRIPT.findall(page))
     page = STYLESHEET.sub(lambda found: inline("style", found[1], style_hashes), page)
-    page = SCRIPT.sub(lambda found: inline("script", found[1], script_hashes), page)
+    page = SCRIPT.sub(lambda found: inline("script", found[2], script_hashes, found[1] or ""), page)
     policy = (
         f"default-src 'none'; script-src {' '.join(script_hashes)}; style-src {' '.join(style_hashes)}; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        f"img-src data: blob:; {'worker-src blob:; ' if has_worker else ''}base-uri 'none'; form-action 'none'"
     )
     return page.replace("__POLICY__", policy).replace("__DATA__", json_in_html(data))
 

@@ -1,0 +1,84 @@
+/*
+ * The worker: it holds the network and computes, so that the page never freezes.
+ *
+ * The page copies live_tokenizer.js, live_weights.js, live_transformer.js, live_search.js, live_interventions.js and
+ * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request. A
+ * new request of the same lane ends the one before.
+ *
+ * - model {config, weights} -> ready {milliseconds}
+ * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
+ *   translated {hypotheses, pass, milliseconds}, where `pass` is the forced pass over the best hypothesis
+ * - pass {src, tgt, changes} -> passed {pass}
+ * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
+ */
+
+"use strict";
+
+const latest = {}; // id of the last request by lane
+let network = null;
+
+/** Let messages arrive that wait. setTimeout would wait at least four milliseconds. */
+function pause() {
+  return new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => {
+      channel.port1.close();
+      resolve();
+    };
+    channel.port2.postMessage(null);
+  });
+}
+
+const HANDLERS = {
+  async model({ id, config, weights }) {
+    const start = performance.now();
+    network = new Transformer(config, await decodeWeights(weights));
+    postMessage({ type: "ready", id, milliseconds: performance.now() - start });
+  },
+
+  async translate({ id, lane, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
+    const start = performance.now();
+    const options = { beamSize, lengthPenalty };
+    const steps = searchTranslations(network, src, options, prefix, transformerOptions(changes));
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) {
+      postMessage({ type: "step", id, ...step.value });
+      await pause();
+      if (latest[lane] !== id) return;
+    }
+    const hypotheses = step.value;
+    const milliseconds = performance.now() - start;
+    const pass = forcedPass(network, src, withEos(hypotheses[0].tokens), changes);
+    postMessage({ type: "translated", id, hypotheses, pass, milliseconds });
+  },
+
+  pass({ id, src, tgt, changes }) {
+    postMessage({ type: "passed", id, pass: forcedPass(network, src, withEos(tgt), changes) });
+  },
+
+  async find({ id, lane, src, tgt }) {
+    const before = forcedPass(network, src, withEos(tgt)).logProb;
+    const heads = [];
+    for (const head of allHeads(network.config)) {
+      heads.push({ ...head, fall: fallWithoutHead(network, src, withEos(tgt), head, before) });
+      await pause();
+      if (latest[lane] !== id) return;
+      postMessage({ type: "found", id, heads: heads.slice().sort((a, b) => b.fall - a.fall), done: false });
+    }
+    heads.sort((a, b) => b.fall - a.fall);
+    postMessage({ type: "found", id, heads, done: true });
+  },
+};
+
+/** Return a translation with EOS as its last token, which one that the length limit has cut lacks. */
+function withEos(tokens) {
+  return tokens.at(-1) === EOS ? tokens : [...tokens, EOS];
+}
+
+// The page runs this file as well, since an inline script is text and code at once; only the worker has no document.
+if (typeof document === "undefined") {
+  onmessage = ({ data }) => {
+    latest[data.lane] = data.id;
+    HANDLERS[data.type](data);
+  };
+}
