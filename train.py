@@ -46,6 +46,8 @@ from training.watch import WatchAttention
 from translation.checkpoint import read_checkpoint
 from translation.translator import Translator
 from visualization.align import best_reading, gold_links
+from visualization.export import write_atomically
+from visualization.live import MAX_PARAMETERS, count_parameters, live
 from visualization.sentence import maps_of_pair
 
 RUNS = Path("runs")
@@ -311,12 +313,15 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
 
 @rank_zero_only
 def show(checkpoint: Path) -> None:
-    """Print the translation of one sentence, and the command that translates more."""
+    """Print the translation of one sentence and the command that translates more, and write a page of the model."""
     translator = Translator.load(checkpoint, device="cpu")
     sentence = EXAMPLES.get(translator.source_lang, "...")
     if sentence in EXAMPLES.values():
         print(f"\n{sentence} → {translator.translate([sentence])[0]}")
     print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence}"')
+    if count_parameters(translator.model) <= MAX_PARAMETERS:
+        page = write_atomically(checkpoint.parent / "translator.html", live(translator))
+        print(f"Open {page} in a browser: it translates what you type and shows every attention weight.")
 
 
 class FirstProcess(logging.Handler):

@@ -23,16 +23,15 @@ MAX_PARAMETERS = 40_000_000  # about 55 MB of HTML in int8; browsers open larger
 INT8_MAX = 127
 EXAMPLES = {
     "fr": (
-        "La fille lance la balle parce qu'elle est rouge.",
-        "Le chat noir dort sur la chaise.",
-        "Il a perdu son livre mais elle l'a trouvé.",
-        "Je ne comprends pas la question.",
+        "Le robot a pris la balle parce qu'elle était rouge.",
+        "Le robot a pris la balle parce qu'il était rouge.",
+        "La fille est petite mais elle court.",
+        "Je suis heureux.",
     ),
     "en": (
-        "The girl throws the ball because it is red.",
-        "The black cat is sleeping on the chair.",
-        "He lost his book but she found it.",
-        "I do not understand the question.",
+        "The robot took the ball because it was red.",
+        "The girl is small but she is running.",
+        "I am happy.",
     ),
 }
 
