@@ -192,7 +192,9 @@ def figure_of(arrays: dict[str, Any]) -> Any:
     from matplotlib.figure import Figure
 
     described = json.loads(str(arrays["meta"]))
-    figure = Figure(figsize=(4 * len(described), 4), dpi=80, layout="tight")
+    # Fixed margins: a layout that fits the labels would draw everything twice.
+    figure = Figure(figsize=(4 * len(described), 4), dpi=80)
+    figure.subplots_adjust(left=0.3 / len(described), right=0.99, bottom=0.22, top=0.97, wspace=0.45)
     for i, axes in enumerate(figure.subplots(1, len(described), squeeze=False)[0]):
         axes.imshow(arrays[f"{i}.cross"].astype(np.float32).mean((0, 1)), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for side, set_ticks in (("source_tokens", axes.set_xticks), ("decoder_output_tokens", axes.set_yticks)):
