@@ -23,7 +23,7 @@ import translate
 from data.tokenizer import Tokenizer
 from errors import UserError, one_sentence
 from translation import files
-from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, max_length
+from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, SearchOptions, max_length
 from translation.translator import Translator
 from visualization import export
 from visualization.sentence import maps_of_pair
@@ -101,7 +101,7 @@ def test_a_table_holds_source_and_translation_and_doubtful_lines_are_named(
 
 
 def test_confidence_is_the_geometric_mean_of_the_probabilities_of_the_tokens(translator: Translator) -> None:
-    sentences = translator.search(["Il dort. Tu es là."])
+    sentences = translator.search(["Il dort. Tu es là."], SearchOptions(no_repeat_ngram_size=0))
     ((translation,),) = translator.join(sentences, 1)
     tokens = [sentence.hypotheses[0].tokens for sentence in sentences]
     log_probs = translator.log_probs(["Il dort.", "Tu es là."], translator.tokenizer.decode(tokens))
@@ -276,7 +276,7 @@ def test_scores_of_the_own_test_split_and_of_the_same_files_are_equal(
         (["--json=absent/scores"], "--json absent/scores"),
         (["--json=."], "is a folder"),
         (["--baseline=absent"], "--baseline absent is missing"),
-        (["--source=absent", "--reference=absent"], "--reference absent is missing"),
+        (["--source=absent", "--reference=absent"], "--source absent is missing"),
         (["--source=absent"], "--source needs --reference"),
         (["--reference=absent"], "--reference needs --source"),
         (["--hypotheses=x"], "--hypotheses needs --reference"),
@@ -320,7 +320,7 @@ def test_bleu_splits_words_as_the_target_language_needs(tmp_path: Path, capsys: 
     files = [f"--hypotheses={tmp_path / 'a'}", f"--reference={tmp_path / 'a'}"]
     evaluate.main(files)
     evaluate.main([*files, "--langpair=fr-zh"])
-    assert re.findall(r"tok:(\w+)", capsys.readouterr().out) == ["13a", "zh"]
+    assert re.findall(r"BLEU .*tok:(\w+)", capsys.readouterr().out) == ["13a", "zh"]
 
 
 def test_a_test_set_that_cannot_be_downloaded_is_reported_in_one_sentence(
