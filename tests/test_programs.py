@@ -24,6 +24,7 @@ from data.tokenizer import Tokenizer
 from errors import UserError, one_sentence
 from translation import files
 from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, SearchOptions, max_length
+from translation.scoring import log_probs_of_pairs
 from translation.translator import Translator
 from visualization import export
 from visualization.sentence import maps_of_pair
@@ -104,7 +105,7 @@ def test_confidence_is_the_geometric_mean_of_the_probabilities_of_the_tokens(tra
     sentences = translator.search(["Il dort. Tu es là."], SearchOptions(no_repeat_ngram_size=0))
     ((translation,),) = translator.join(sentences, 1)
     tokens = [sentence.hypotheses[0].tokens for sentence in sentences]
-    log_probs = translator.log_probs(["Il dort.", "Tu es là."], translator.tokenizer.decode(tokens))
+    log_probs = log_probs_of_pairs(translator.model, [sentence.ids for sentence in sentences], tokens, 2)
     assert len(tokens) == 2 and translation.log_prob == pytest.approx(sum(log_probs), abs=1e-3)
     assert translation.confidence == pytest.approx(math.exp(sum(log_probs) / sum(map(len, tokens))), abs=1e-3)
 
