@@ -25,7 +25,7 @@ from errors import UserError, one_sentence
 from translation import files
 from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, SearchOptions, max_length
 from translation.scoring import log_probs_of_pairs
-from translation.translator import Translator
+from translation.translator import Translator, in_capitals
 from visualization import export
 from visualization.sentence import maps_of_pair
 
@@ -117,6 +117,27 @@ def test_search_flags_reach_the_search(checkpoint: Path, translator: Translator,
     assert found["text"].startswith("He is")
     ids = translator.tokenizer.encode([found["text"]])[0][:-1]
     assert len(ids) >= 9
+
+
+def test_a_sentence_in_capitals_is_translated_in_lower_case_to_capitals(translator: Translator) -> None:
+    plain, capitals = translator.translate(["Il dort ici. Tu es là. Ça va ?", "IL DORT ICI. Tu es là. ÇA VA ?"])
+    first, rest = translator.translate(["Il dort ici.", "Tu es là."])
+    assert capitals.startswith(f"{first.upper()} {rest} ") and capitals.lower() == plain.lower()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("JE SUIS LÀ", True),
+        ("Je SUIS LÀ", False),
+        ("SNCF", False),
+        ("14:30 !", False),
+        ("ÉTÉ 1999", False),
+        ("", False),
+    ],
+)
+def test_capitals_are_told_from_abbreviations(sentence: str, expected: bool) -> None:
+    assert in_capitals(sentence) is expected
 
 
 @pytest.mark.parametrize("engine", ["pytorch", "ctranslate2"])

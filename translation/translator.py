@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 EngineName = Literal["pytorch", "ctranslate2"]
 MAX_SOURCE_TOKENS = 200  # longer sentences are translated in parts; training saw few as long
 BATCH_SIZE = 64  # sentences translated at once
+MAX_ABBREVIATION = 4  # letters
 SENTENCE_END = re.compile(r"[.?!]")
+
+
+def in_capitals(sentence: str) -> bool:
+    """Return whether a sentence is written in capitals; up to four letters may be an abbreviation."""
+    return sum(map(str.isalpha, sentence)) > MAX_ABBREVIATION and sentence.isupper()
 
 
 class Engine(Protocol):
@@ -44,11 +50,13 @@ class Sentence(NamedTuple):
     line: index of its line.
     ids: its tokens, EOS last.
     hypotheses: its translations, best first.
+    capitals: whether its translation is written in capitals, as the sentence was.
     """
 
     line: int
     ids: list[int]
     hypotheses: list[Hypothesis]
+    capitals: bool
 
 
 class Translation(NamedTuple):
@@ -158,7 +166,8 @@ class Translator:
         """Search the translations of every sentence in lines of text.
 
         A sentence of more than MAX_SOURCE_TOKENS tokens is translated in parts, with a warning. A translation that the
-        length limit ended is reported in a warning, too.
+        length limit ended is reported in a warning, too. A sentence in capitals is translated in lower case, because
+        models see few capitals in training, and `join` writes its translation in capitals.
 
         Args:
             texts: lines; each may hold several sentences, or none.
@@ -175,13 +184,20 @@ class Translator:
         """
         lines: list[int] = []  # of each sentence
         sources: list[list[int]] = []
+        capitals: list[bool] = []
         for line, text in enumerate(texts):
-            encoded = self.tokenizer.encode(self.split_sentences(text))
+            sentences = self.split_sentences(text)
+            written_so = [in_capitals(sentence) for sentence in sentences]
+            encoded = self.tokenizer.encode(
+                [s.capitalize() if upper else s for s, upper in zip(sentences, written_so, strict=True)]
+            )
             if any(len(ids) > MAX_SOURCE_TOKENS for ids in encoded):
                 warn(f"line {first_line + line}: a sentence of over {MAX_SOURCE_TOKENS} tokens is translated in parts")
-            parts = [part for ids in encoded for part in self.split_tokens(ids)]
-            lines += [line] * len(parts)
-            sources += parts
+            for ids, upper in zip(encoded, written_so, strict=True):
+                for part in self.split_tokens(ids):
+                    lines.append(line)
+                    sources.append(part)
+                    capitals.append(upper)
         prefixes = None
         if target_prefix:
             (ids,) = self.tokenizer.encode([target_prefix])
@@ -191,7 +207,7 @@ class Translator:
         for line, hypotheses in zip(lines, found, strict=True):
             if hypotheses[0].cut:
                 warn(f"line {first_line + line}: the translation was ended at {len(hypotheses[0].tokens)} tokens")
-        return [Sentence(*each) for each in zip(lines, sources, found, strict=True)]
+        return [Sentence(*each) for each in zip(lines, sources, found, capitals, strict=True)]
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Join sentences to lines: the i-th translation of a line joins the i-th of each of its sentences.
@@ -207,13 +223,14 @@ class Translator:
         joined = []
         for parts in by_line:
             n_ranks = min((len(part.hypotheses) for part in parts), default=1)
-            ranked = [[part.hypotheses[rank] for part in parts] for rank in range(min(n_best, n_ranks))]
-            joined.append([self.join_hypotheses(hypotheses) for hypotheses in ranked])
+            joined.append([self.join_hypotheses(parts, rank) for rank in range(min(n_best, n_ranks))])
         return joined
 
-    def join_hypotheses(self, hypotheses: Sequence[Hypothesis]) -> Translation:
-        """Join one hypothesis of each sentence of a line."""
-        text = " ".join(self.tokenizer.decode([hypothesis.tokens for hypothesis in hypotheses]))
+    def join_hypotheses(self, sentences: Sequence[Sentence], rank: int) -> Translation:
+        """Join the hypothesis of one rank of each sentence of a line."""
+        hypotheses = [sentence.hypotheses[rank] for sentence in sentences]
+        texts = self.tokenizer.decode([hypothesis.tokens for hypothesis in hypotheses])
+        text = " ".join(t.upper() if s.capitals else t for t, s in zip(texts, sentences, strict=True))
         log_prob = sum((hypothesis.log_prob for hypothesis in hypotheses), 0.0)
         score = sum((hypothesis.score for hypothesis in hypotheses), 0.0)
         n_tokens = sum(len(hypothesis.tokens) for hypothesis in hypotheses)
