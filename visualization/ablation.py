@@ -136,7 +136,7 @@ def header(sample: Sample) -> str:
     lost_and_gained = "   pronouns right    lost  gained" if sample.pronouns else ""
     return (
         f"Each head off in turn: {len(sample.sources):,} sentences{pronouns}. In brackets: change.\n"
-        f"{'head that is off':<42}   log-probability/token              BLEU{lost_and_gained}"
+        f"{'head that is off':<46}   log-probability/token              BLEU{lost_and_gained}"
     )
 
 
@@ -144,7 +144,7 @@ def table_row(head: Head | None, scores: Scores, baseline: Scores) -> str:
     """Return the line of one head; `baseline` are the scores without a change."""
     name = "none" if head is None else f"{TITLES[head.kind]}, layer {head.layer}, head {head.head}"
     log_prob, bleu = scores.log_prob - baseline.log_prob, scores.bleu - baseline.bleu
-    line = f"{name:<45}{scores.log_prob:8.3f} ({log_prob:+7.3f})   {scores.bleu:6.1f} ({bleu:+6.1f})"
+    line = f"{name:<49}{scores.log_prob:8.3f} ({log_prob:+7.3f})   {scores.bleu:6.1f} ({bleu:+6.1f})"
     if scores.pronoun_share is not None and baseline.pronoun_share is not None:
         lost, gained = lost_and_gained(scores, baseline)
         change = scores.pronoun_share - baseline.pronoun_share

@@ -82,10 +82,8 @@ def save(maps: SentenceMaps, path: Path) -> Path:
         content = to_npz(maps)
     elif suffix == "json":
         content = json.dumps(to_json(maps, usual_reading(len(maps.cross))), indent=1) + "\n"
-    elif suffix == "png":
-        content = overview(maps, "png")
-    elif suffix == "svg":
-        content = overview(maps, "svg")
+    elif suffix in PICTURE_FORMATS:
+        content = overview(maps, suffix)
     else:
         raise UserError(f"{path}: the suffix must be one of {', '.join(f'.{form}' for form in FORMATS)}")
     return write_atomically(path, content)

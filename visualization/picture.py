@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def overview(maps: SentenceMaps, form: Literal["png", "svg"] = "png") -> bytes:
     sizes = [size_of(maps, kind, *shape) for kind, shape in shapes.items()]
     heights = [height for _, height in sizes]
     figure = Figure(figsize=(max(width for width, _ in sizes), sum(heights)), layout="constrained")
-    parts: Any = figure.subfigures(len(KINDS), 1, height_ratios=heights)  # an array of them
+    parts = figure.subfigures(len(KINDS), 1, squeeze=False, height_ratios=heights)[:, 0]
     for part, (kind, (n_layers, n_heads)) in zip(parts, shapes.items(), strict=True):
         draw(part, maps, kind, range(n_layers), range(n_heads))
     return to_image(figure, form, salt="attention")

@@ -172,11 +172,10 @@ function makeHeads(nLayers, nHeads) {
   const rows = range(nLayers).map((l) =>
     element("tr", {}, element("th", { scope: "row" }, `layer ${l}`), ...range(nHeads).map((h) => cell(l, h))),
   );
-  const caption = element("caption", { class: "soft" }, "Below each head: its entropy, from 0 (one key) to 1 (uniform)");
-  byId("heads").replaceChildren(
-    element("table", {}, caption, element("thead", {}, element("tr", {}, element("td"), ...headings)),
-      element("tbody", {}, ...rows)),
-  );
+  const note = element("p", { class: "soft" }, "Below each head: its entropy, from 0 (one key) to 1 (uniform)");
+  const head = element("thead", {}, element("tr", {}, element("td"), ...headings));
+  const table = element("table", {}, head, element("tbody", {}, ...rows));
+  byId("heads").replaceChildren(note, element("div", { class: "scroll" }, table));
 }
 
 /** Draw the chosen head as a table with the tokens beside it. */
@@ -209,8 +208,8 @@ function showMap(weights, ramp) {
 function showCurves() {
   const [nLayers, nHeads] = shapeOf(state.k);
   const points = DATA.steps.map(({ bleu }, t) => [t, bleu]).filter(([, bleu]) => bleu !== null);
-  byId("bleu-caption").textContent = "BLEU of the validation split, 0 to 100";
-  byId("entropy-caption").textContent = `Entropy of each head, 0 to 1; thick: layer ${state.l}, head ${state.h}`;
+  byId("bleu-caption").textContent = "BLEU of the validation split, 0 to 100, over the kept steps";
+  byId("entropy-caption").textContent = `Entropy of each head, 0 to 1, over the kept steps; thick: layer ${state.l}, head ${state.h}`;
   drawCurves("bleu", [{ points: points.map(([t, bleu]) => [t, bleu / 100]), chosen: true }]);
   const lines = [];
   for (const l of range(nLayers))
