@@ -25,13 +25,13 @@ EXAMPLES = {
     "fr": (
         "La fille lance la balle parce qu'elle est rouge.",
         "Le chat noir dort sur la chaise.",
-        "Il a perdu son livre mais elle l'a trouvé.",
+        "Marie achète les livres et elle les lit.",
         "Je ne comprends pas la question.",
     ),
     "en": (
         "The girl throws the ball because it is red.",
         "The black cat is sleeping on the chair.",
-        "He lost his book but she found it.",
+        "Marie is buying the books and she is reading them.",
         "I do not understand the question.",
     ),
 }
