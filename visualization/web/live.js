@@ -37,20 +37,25 @@ function startWorker() {
 }
 
 const worker = startWorker();
-const requests = new Map(); // from id to the function that receives the answers
+const receivers = new Map(); // from the id of a request to the function that receives its answers
+const requestOfLane = new Map(); // from a lane to the id of its last request
 let lastId = 0;
 
 /** Send a request to the worker; `receive` gets every answer. A new request of a lane ends the one before. */
 function request(message, receive) {
   const id = ++lastId;
-  requests.set(id, receive);
-  worker.postMessage({ lane: message.type, ...message, id });
+  const lane = message.lane ?? message.type;
+  receivers.delete(requestOfLane.get(lane));
+  requestOfLane.set(lane, id);
+  receivers.set(id, receive);
+  worker.postMessage({ ...message, lane, id });
 }
 
-worker.onmessage = ({ data }) => requests.get(data.id)?.(data);
-worker.onerror = (event) => {
-  showProblem(`This browser cannot run the model: ${event.message}`);
+worker.onmessage = ({ data }) => {
+  if (data.type === "failed") showProblem(`The model cannot be run: ${data.message}`);
+  else receivers.get(data.id)?.(data);
 };
+worker.onerror = (event) => showProblem(`This browser cannot run the model: ${event.message}`);
 
 /* ---- State ---- */
 
@@ -73,11 +78,12 @@ const results = { untouched: null, changed: null, crossing: null, found: null };
 let selected = null; // token whose alternatives are shown: {network, position}
 let cursor = null; // cell of the map: {query, key}
 
-const temperatureOf = ({ temperature }) => 2 ** (temperature / 10);
+const temperatureValue = () => 2 ** (state.temperature / 10);
 
 /** Return the changes of the network that the state describes, as live_interventions.js has them. */
-function changesOf({ heads, divide, positions, ...rest }) {
-  return { heads, divide, positions, temperature: temperatureOf({ temperature: 0, ...rest }) };
+function changesOfState() {
+  const { heads, divide, positions } = state;
+  return { heads, divide, positions, temperature: temperatureValue() };
 }
 
 const hasChanges = () =>
@@ -113,8 +119,9 @@ function fragment() {
   put("d", state.divide ? 1 : 0, 1);
   put("e", state.positions ? 1 : 0, 1);
   put("y", state.temperature, 0);
-  const heads = allHeads(config).filter(({ path, head }) => changeOf(path, head) !== "trained");
-  put("x", heads.map(({ kind, layer, head, path }) => `${kind}.${layer}.${head}.${changeOf(path, head)}`).join("_"), "");
+  const changed = allHeads(config).filter(({ path, head }) => changeOf(path, head) !== "trained");
+  const parts = changed.map(({ kind, layer, head, path }) => [kind, layer, head, changeOf(path, head)].join("."));
+  put("x", parts.join("~"), "");
   return fields.toString();
 }
 
@@ -137,7 +144,7 @@ function restore(text) {
   state.positions = fields.get("e") !== "0";
   const temperature = Number(fields.get("y") ?? 0);
   if (Number.isInteger(temperature) && Math.abs(temperature) <= 20) state.temperature = temperature;
-  for (const part of (fields.get("x") ?? "").split("_")) {
+  for (const part of (fields.get("x") ?? "").split("~")) {
     const [kind, layer, head, change] = part.split(".");
     const known = allHeads(config).find((h) => h.kind === kind && `${h.layer}` === layer && `${h.head}` === head);
     if (known && Object.hasOwn(HEAD_CHANGES, change)) setHead(known.path, known.head, change);
@@ -174,11 +181,10 @@ function update() {
   if (src === null) {
     for (const network of NETWORKS) results[network] = null;
     results.crossing = results.found = null;
-    lastId++; // answers that still arrive belong to no request
-    requests.clear();
+    receivers.clear(); // nobody waits for answers that still arrive
   } else {
     translate("untouched", inputs, {});
-    if (hasChanges()) translate("changed", inputs, changesOf(state));
+    if (hasChanges()) translate("changed", inputs, changesOfState());
     else results.changed = results.crossing = null;
   }
   draw();
@@ -286,14 +292,15 @@ function draw() {
   document.querySelector("main").setAttribute("aria-busy", String(busy));
 }
 
-const timeText = (result) => (result?.pass ? `${result.tgt.length} tokens in ${result.milliseconds.toFixed(0)} ms` : "");
+const timeText = (result) =>
+  result?.pass ? `${result.tgt.length} tokens in ${result.milliseconds.toFixed(0)} ms` : "";
 
 function drawControls() {
   byId("beam").value = String(state.beam);
   byId("divide").checked = !state.divide;
   byId("positions").checked = !state.positions;
   byId("temperature").value = String(state.temperature);
-  byId("temperature-value").textContent = temperatureOf(state).toFixed(2);
+  byId("temperature-value").textContent = temperatureValue().toFixed(2);
   byId("undo").disabled = !hasChanges();
   byId("find").disabled = !results.untouched?.pass;
 }
@@ -306,10 +313,11 @@ function drawTranslations() {
     const result = results[network];
     row.hidden = network === "changed" && !isCompared;
     if (!result) {
-      row.replaceChildren(element("span", { class: "soft" }, "Type a text above: its translation appears here."));
+      row.replaceChildren(element("span", { class: "soft" }, "The translation of the text above appears here."));
       continue;
     }
-    const chips = result.tokens.map((token, position) => chipElement(network, token, position));
+    const different = network === "changed" ? differingPositions(result, results.untouched) : new Set();
+    const chips = result.tokens.map((token, i) => chipElement(network, token, i, different.has(i)));
     row.replaceChildren(nameElement(network, result, isCompared), ...chips);
   }
   byId("hint").hidden = !results.untouched;
@@ -330,14 +338,36 @@ function nameElement(network, result, isCompared) {
   return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, textOf(result.tokens))), logProb);
 }
 
+/**
+ * Return the positions of a translation that are not part of its longest common subsequence with another one.
+ *
+ * `lengths[i][j]` is the length of that subsequence for the tokens from i of the one and from j of the other.
+ */
+function differingPositions({ tokens }, { tokens: others }) {
+  const lengths = range(tokens.length + 1).map(() => new Array(others.length + 1).fill(0));
+  const isSame = (i, j) => tokens[i].id === others[j].id;
+  for (let i = tokens.length - 1; i >= 0; i--)
+    for (let j = others.length - 1; j >= 0; j--)
+      lengths[i][j] = isSame(i, j) ? 1 + lengths[i + 1][j + 1] : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+  const different = new Set(range(tokens.length));
+  let [i, j] = [0, 0];
+  while (i < tokens.length && j < others.length) {
+    if (isSame(i, j)) {
+      different.delete(i);
+      [i, j] = [i + 1, j + 1];
+    } else if (lengths[i + 1][j] >= lengths[i][j + 1]) i++;
+    else j++;
+  }
+  return different;
+}
+
 /** Return a token of a translation as a button that shows its alternatives. */
-function chipElement(network, { id, probability }, position) {
+function chipElement(network, { id, probability }, position, isDifferent) {
   const token = tokenizer.pieces[id];
   const isForced = position < state.prefix.length;
-  const other = network === "changed" ? results.untouched?.tokens[position]?.id : id;
-  const classes = ["chip", isForced && "forced", other !== id && "differs", id === EOS && "end"].filter(Boolean);
+  const classes = ["chip", isForced && "forced", isDifferent && "differs", id === EOS && "end"].filter(Boolean);
   const isOpen = selected?.network === network && selected.position === position;
-  const notes = [`probability ${percent(probability)}`, isForced && "forced", other !== id && "differs"].filter(Boolean);
+  const notes = [`probability ${percent(probability)}`, isForced && "forced", isDifferent && "differs"].filter(Boolean);
   const chip = element(
     "button",
     {
@@ -445,7 +475,8 @@ const candidateCells = ({ status, tokens, logProb, probability }) => ({
 });
 
 function drawHypotheses(rows, lastColumn) {
-  const headings = ["", "Hypothesis", "Log-probability", lastColumn].map((text) => element("th", { scope: "col" }, text));
+  const titles = ["Status", "Hypothesis", "Log-probability", lastColumn];
+  const headings = titles.map((text) => element("th", { scope: "col" }, text));
   const body = rows.map(({ status, ids, logProb, last }) =>
     element(
       "tr",
@@ -492,9 +523,8 @@ function drawHeads() {
       ...range(config.nHeads).map((head) => element("td", {}, headElement(layer, head))),
     ),
   );
-  byId("heads").replaceChildren(
-    element("table", {}, element("thead", {}, element("tr", {}, element("td", {}), ...headings)), element("tbody", {}, ...rows)),
-  );
+  const head = element("thead", {}, element("tr", {}, element("td", {}), ...headings));
+  byId("heads").replaceChildren(element("table", {}, head, element("tbody", {}, ...rows)));
 }
 
 /** Return the weights (queries, keys) of a head in the shown network, null before they are computed. */
@@ -508,8 +538,17 @@ function headElement(layer, head) {
   const change = changeOf(modulePath(state.kind, layer), head);
   const isChosen = layer === state.layer && head === state.head;
   const name = `Layer ${layer}, head ${head}${change === "trained" ? "" : `, ${change}`}`;
-  const attributes = { type: "button", id: `head-${layer}-${head}`, "aria-pressed": String(isChosen), "aria-label": name };
-  const node = element("button", { ...attributes, tabindex: isChosen ? "0" : "-1" }, canvas);
+  const node = element(
+    "button",
+    {
+      type: "button",
+      id: `head-${layer}-${head}`,
+      "aria-pressed": String(isChosen),
+      "aria-label": name,
+      tabindex: isChosen ? "0" : "-1",
+    },
+    canvas,
+  );
   if (change !== "trained") node.append(element("span", { class: "badge" }, change));
   node.addEventListener("click", () => choose({ layer, head }));
   return node;
@@ -604,9 +643,11 @@ function moveCursor(event) {
   if (!moves[event.key] || hasModifier(event) || !weights) return;
   event.preventDefault();
   const [down, right] = moves[event.key];
-  const { query, key } = cursor ?? { query: -Math.min(0, down), key: -Math.min(0, right) };
   cursor = cursor
-    ? { query: clamp(query + down, 0, weights.rows - 1), key: clamp(key + right, 0, weights.columns - 1) }
+    ? {
+        query: clamp(cursor.query + down, 0, weights.rows - 1),
+        key: clamp(cursor.key + right, 0, weights.columns - 1),
+      }
     : { query: 0, key: 0 };
   drawCursor();
   byId("body").querySelector(".mark").scrollIntoView({ block: "nearest", inline: "nearest" });

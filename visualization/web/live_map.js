@@ -7,7 +7,7 @@
 "use strict";
 
 const MAX_CELL = 26; // pixels
-const MIN_CELL = 9;
+const MIN_CELL = 12;
 
 let palette = []; // 256 colours from weight 0 to the largest weight
 

@@ -11,9 +11,9 @@
  * - divide: divide scores by √d_k (default true)
  * - temperature: divide scores by this number, too (default 1)
  * - positions: add position encodings (default true)
- * - intervene: a function (path, head, {weights, values, v, mask, start}) that may return other {weights, values} of one
- *   head of one attention layer. `path` is the module path in Python, such as `decoder.0.cross_attention`; `start` is
- *   the position of the first query.
+ * - intervene: a function (path, head, {weights, values, v, mask, start}) that may return other {weights, values} of
+ *   one head of one attention layer. `path` is the module path in Python, such as `decoder.0.cross_attention`; `start`
+ *   is the position of the first query.
  * - record: a function (path, head, weights, values) that receives what each head has computed, after `intervene`.
  */
 
@@ -193,7 +193,8 @@ class MultiHeadAttention {
    * Attend from x (T, C) to keys and values -> (T, C).
    *
    * keysValues: of one sequence, to which all T queries attend, or of each of T sequences, one for each query: the
-   * hypotheses of a beam share the source but not the target. mask: see `attention`. start: position of the first query.
+   * hypotheses of a beam share the source but not the target. mask: see `attention`. start: position of the first
+   * query.
    */
   attend(x, keysValues, mask, options, start = 0) {
     const perHead = this.splitHeads(this.w_q(x)); // H queries (T, D)

@@ -2,8 +2,8 @@
  * The worker: it holds the network and computes, so that the page never freezes.
  *
  * The page copies live_tokenizer.js, live_weights.js, live_transformer.js, live_search.js, live_interventions.js and
- * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request. A
- * new request of the same lane ends the one before.
+ * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request.
+ * A new request of the same lane ends the one before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
  * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
@@ -75,10 +75,19 @@ function withEos(tokens) {
   return tokens.at(-1) === EOS ? tokens : [...tokens, EOS];
 }
 
+/** Answer a request. */
+async function answer(data) {
+  try {
+    await HANDLERS[data.type](data);
+  } catch (error) {
+    postMessage({ type: "failed", id: data.id, message: String(error) });
+  }
+}
+
 // The page runs this file as well, since an inline script is text and code at once; only the worker has no document.
 if (typeof document === "undefined") {
   onmessage = ({ data }) => {
     latest[data.lane] = data.id;
-    HANDLERS[data.type](data);
+    answer(data);
   };
 }

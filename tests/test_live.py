@@ -1,0 +1,600 @@
+"""Claims about the live page: its JavaScript computes what Python computes, and the page shows what it computes."""
+
+import base64
+import copy
+import json
+import math
+import random
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from programs import ROOT, run
+
+from constants import BOS, EOS
+from errors import UserError
+from model import Transformer, TransformerConfig
+from model.transformer import Norm
+from translation.hypothesis import SearchOptions
+from translation.pytorch_engine import PyTorchEngine
+from translation.search import search_translations
+from translation.translator import Translator
+from visualization.live import MAX_PARAMETERS, describe_weights, live, quantise, round_weights
+from visualization.sentence import KINDS, Kind, forced_pass, take_maps
+
+if TYPE_CHECKING:
+    from browser import Tab, Visit
+
+pytest_plugins = ["browser"]
+slow = pytest.mark.slow  # needs a browser
+
+N_FUZZED = 10_000
+ALPHABETS = (
+    "abcdefghijklmnopqrstuvwxyz    éèêàçùœ'’.,!?-",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ ÉÀ0123456789",
+    "<>&\"'/\\=;</s><s><unk><pad><0x41>\x00__DATA__",
+    " \t\n\r\x0b\x0c\x1c\x1f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u3000\ufeff\u200b\u200d",
+    "▁▁a b.",
+    "e\u0301a\u0300\u0327o\u0302\u0323ñ가각\u1100\u1161\u11a8ﬁÅ",
+    "🙂👩\u200d🔬🇫🇷👍🏽𝔘𐍈",
+    "中文العربيةעבריתไทยहिन्दी\u12a0\u1361ᚠᛇ",
+    "\ud800\udfffab\udc00",
+)
+SOURCES = [
+    "La fille lance la balle parce qu'elle est rouge.",
+    "Le chat noir dort.",
+    "Ils mangent des pommes, mais elles sont vertes.",
+    "🙂 <b>&amp;</b>",
+    "Marie achète un livre et elle le lit",
+]
+
+
+def fuzzed(words: Sequence[str], n: int = N_FUZZED) -> list[str]:
+    """Return random strings of several scripts, half of them mixed with words of the vocabulary.
+
+    A surrogate never stands before another one: two of them are a character in JavaScript but not in Python.
+    """
+    draw = random.Random(1)
+    texts = []
+    for _ in range(n):
+        parts = []
+        for _ in range(draw.randrange(6)):
+            alphabet = draw.choice(ALPHABETS)
+            parts.append("".join(draw.choice(alphabet) for _ in range(draw.randrange(8))))
+            if draw.random() < 0.5:
+                parts.append(draw.choice(words).replace("▁", " "))
+            if draw.random() < 0.2:
+                code = draw.randrange(0x30000)
+                parts.append(chr(code) if unicodedata.category(chr(code)) not in ("Cn", "Cs") else "?")
+        texts.append(re.sub("([\ud800-\udfff])[\ud800-\udfff]+", r"\1", "".join(parts)))
+    return texts
+
+
+def array(values: Sequence[float], shape: Sequence[int]) -> np.ndarray:
+    return np.array(values, dtype=np.float64).reshape(shape)
+
+
+def in_page(view: Any, code: str, argument: Any = None) -> Any:
+    """Evaluate JavaScript with an argument that travels as ASCII, so that lone surrogates survive."""
+    return view.evaluate(f"async (json) => {{ const argument = JSON.parse(json); {code} }}", json.dumps(argument))
+
+
+def done(tab: "Tab") -> Any:
+    """Return the browser's page once both networks have translated."""
+    tab.page.wait_for_function(
+        "() => results.untouched?.pass && (!hasChanges() || results.crossing !== null)", timeout=60_000
+    )
+    return tab.page
+
+
+LOAD = "globalThis.ownNetwork ??= new Transformer(DATA.config, await decodeWeights(DATA.weights));"
+
+
+@pytest.fixture(scope="module")
+def translator(trained: Path) -> Translator:
+    return Translator.load(trained / "runs" / "tiny" / "best.ckpt", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def file(translator: Translator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("live") / "live.html"
+    path.write_text(live(translator), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def rounded(translator: Translator) -> Transformer:
+    """The model with the weights of the page."""
+    return round_weights(translator.model, "int8").eval()
+
+
+def random_model(norm: Norm = "post") -> Transformer:
+    """Return a random model whose biases and norms are random too, so that leaving one out changes the result."""
+    torch.manual_seed(1)
+    model = Transformer(
+        TransformerConfig(400, 32, n_heads=2, n_encoder_layers=2, n_decoder_layers=2, d_ff=48, norm=norm)
+    )
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+# --- weights
+
+
+@pytest.mark.parametrize("weights", ["int8", "float16"])
+def test_rounding_twice_changes_no_weight(weights: Any) -> None:
+    once = round_weights(random_model(), weights)
+    assert describe_weights(once, weights) == describe_weights(random_model(), weights)
+    for a, b in zip(once.parameters(), round_weights(once, weights).parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-6, atol=0)
+
+
+def test_the_error_of_int8_is_at_most_half_a_scale_of_its_row() -> None:
+    matrix = torch.randn(50, 30, generator=torch.Generator().manual_seed(1)) * torch.logspace(-3, 3, 50)[:, None]
+    matrix[7] = 0
+    scales, integers = quantise(matrix)
+    error = np.abs(integers * scales[:, None] - matrix.numpy())
+    assert (error <= scales[:, None] * 0.501).all() and np.abs(integers).max() == 127
+    assert not integers[7].any() and scales[7] == 0
+
+
+def test_biases_and_layer_norms_are_not_rounded() -> None:
+    model = random_model()
+    for a, b in zip(model.parameters(), round_weights(model, "int8").parameters(), strict=True):
+        assert torch.equal(a, b) == (a.dim() == 1)
+
+
+def test_a_model_that_is_too_large_for_a_page_is_refused(translator: Translator) -> None:
+    large = copy.copy(translator)
+    with torch.device("meta"):
+        large.model = Transformer(TransformerConfig(1000, 1024, n_heads=8, n_encoder_layers=3, n_decoder_layers=3))
+    assert sum(parameter.numel() for parameter in large.model.parameters()) > MAX_PARAMETERS
+    with pytest.raises(UserError, match=r"million parameters, but a page holds at most 40 million: .*--checkpoint"):
+        live(large)
+
+
+def test_an_unknown_format_of_weights_is_refused() -> None:
+    with pytest.raises(UserError, match="--weights must be one of int8, float16, not int4"):
+        describe_weights(random_model(), "int4")  # type: ignore[arg-type]
+
+
+def test_the_same_model_gives_the_same_page(translator: Translator) -> None:
+    assert live(translator) == live(translator)
+
+
+# --- equality with Python
+
+
+@slow
+def test_token_ids_equal_those_of_sentencepiece(visit: "Visit", file: Path, translator: Translator) -> None:
+    texts = fuzzed(translator.tokenizer.tokens(range(260, len(translator.tokenizer))))
+    expected = translator.tokenizer.encode(texts)
+    view = done(visit(file))
+    found = in_page(view, "return JSON.stringify(argument.map((text) => tokenizer.encode(text)));", texts)
+    different = [(t, a, b) for t, a, b in zip(texts, json.loads(found), expected, strict=True) if a != b]
+    assert not different, (len(different), different[:3])
+
+
+@slow
+def test_decoded_texts_equal_those_of_sentencepiece(visit: "Visit", file: Path, translator: Translator) -> None:
+    draw = random.Random(2)
+    n = len(translator.tokenizer)
+    rows = [[draw.randrange(n) for _ in range(draw.randrange(12))] for _ in range(2000)]
+    rows += [[4 + byte for byte in draw.choice(ALPHABETS).encode(errors="replace")] for _ in range(100)]
+    view = done(visit(file))
+    found = in_page(view, "return argument.map((ids) => tokenizer.decode(ids));", rows)
+    assert found == translator.tokenizer.decode(rows)
+
+
+@pytest.mark.parametrize("weights", ["int8", "float16"])
+@slow
+def test_decoded_weights_equal_the_rounded_ones(
+    visit: "Visit", tmp_path: Path, translator: Translator, weights: Any
+) -> None:
+    path = tmp_path / "live.html"
+    path.write_text(live(translator, weights), encoding="utf-8")
+    found = in_page(
+        done(visit(path)),
+        """const parameters = await decodeWeights(DATA.weights);
+        return Object.entries(parameters).map(([name, { values }]) => {
+          const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+          return [name, btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))];
+        });""",
+    )
+    expected = dict(round_weights(translator.model, weights).named_parameters())
+    assert [name for name, _ in found] == list(expected)
+    for name, text in found:
+        values = np.frombuffer(base64.b64decode(text), "<f4")
+        np.testing.assert_array_equal(values, expected[name].detach().numpy().ravel(), err_msg=name)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@slow
+def test_tokens_and_scores_of_the_search_equal_those_of_pytorch(
+    visit: "Visit", file: Path, corpus: Path, translator: Translator, rounded: Transformer, beam_size: int
+) -> None:
+    texts = [*SOURCES, *(corpus / "val.fr").read_text(encoding="utf-8").splitlines()]
+    sources = translator.tokenizer.encode(texts)
+    options = SearchOptions(beam_size=beam_size, n_best=beam_size)
+    expected = PyTorchEngine(rounded, "32", ["cpu"]).translate(sources, options, batch_size=1)
+    found = in_page(
+        done(visit(file)),
+        LOAD
+        + """return argument.sources.map((src) => {
+          const steps = searchTranslations(ownNetwork, src, { beamSize: argument.beamSize });
+          let step = steps.next();
+          while (!step.done) step = steps.next();
+          return step.value;
+        });""",
+        {"sources": sources, "beamSize": beam_size},
+    )
+    for text, hypotheses, own in zip(texts, expected, found, strict=True):
+        assert [h["tokens"] for h in own[:beam_size]] == [h.tokens for h in hypotheses], text
+        assert [h["cut"] for h in own[:beam_size]] == [h.cut for h in hypotheses]
+        np.testing.assert_allclose([h["score"] for h in own[:beam_size]], [h.score for h in hypotheses], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"noRepeatNgramSize": 2},
+        {"minLength": 12},
+        {"lengthPenalty": 0.5},
+        {"prefix": [300, 301, 302]},
+        {"prefix": [300, 2]},
+    ],
+)
+@slow
+def test_options_of_the_search_mean_the_same_as_in_python(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer, options: dict[str, Any]
+) -> None:
+    sources = translator.tokenizer.encode(SOURCES[:3])
+    prefix = options.get("prefix", [])
+    named = {"noRepeatNgramSize": "no_repeat_ngram_size", "minLength": "min_length", "lengthPenalty": "length_penalty"}
+    given = {named[name]: value for name, value in options.items() if name in named}
+    for src in sources:
+        (expected,) = search_translations(rounded, torch.tensor([src]), SearchOptions(beam_size=3, **given), [prefix])
+        found = in_page(
+            done(visit(file)),
+            LOAD
+            + """const { src, prefix, options } = argument;
+            const steps = searchTranslations(ownNetwork, src, { beamSize: 3, ...options }, prefix);
+            let step = steps.next();
+            while (!step.done) step = steps.next();
+            return step.value[0];""",
+            {"src": src, "prefix": prefix, "options": options},
+        )
+        assert found["tokens"] == expected[0].tokens
+        assert found["score"] == pytest.approx(expected[0].score, abs=1e-4)
+
+
+def page_of_random_model(translator: Translator, norm: Norm, folder: Path) -> tuple[Path, Transformer]:
+    """Write a page of a random model with the tokenizer of `translator` -> the file and the rounded model."""
+    other = copy.copy(translator)
+    other.model = random_model(norm)
+    path = folder / f"{norm}.html"
+    path.write_text(live(other), encoding="utf-8")
+    return path, round_weights(other.model, "int8").eval()
+
+
+FORCED = (
+    LOAD
+    + """const { src, tgt, changes } = argument;
+    const { logProbs, maps } = forcedPass(ownNetwork, src, tgt, changes);
+    const plain = (heads) => heads.map(({ values }) => [...values]);
+    return { logProbs, maps: Object.fromEntries(Object.entries(maps).map(([path, heads]) => [path, plain(heads)])) };"""
+)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@slow
+def test_attention_weights_and_log_probabilities_equal_those_of_pytorch(
+    visit: "Visit", tmp_path: Path, translator: Translator, norm: Norm
+) -> None:
+    path, model = page_of_random_model(translator, norm, tmp_path)
+    assert model.config.norm == norm
+    src, tgt = translator.tokenizer.encode([SOURCES[0], "The girl throws the ball."])
+    maps = take_maps(model, src, tgt, translator.tokenizer)
+    found = in_page(done(visit(path)), FORCED, {"src": src, "tgt": tgt})
+    np.testing.assert_allclose(found["logProbs"], maps.log_probs, atol=1e-4)
+    paths: dict[Kind, str] = {
+        "encoder_self": "encoder.{}.self_attention",
+        "decoder_self": "decoder.{}.self_attention",
+        "cross": "decoder.{}.cross_attention",
+    }
+    for kind in KINDS:
+        expected = maps.weights(kind)
+        for layer, heads in enumerate(expected):
+            own = array(found["maps"][paths[kind].format(layer)], heads.shape)
+            np.testing.assert_allclose(own, heads, atol=1e-4, err_msg=f"{kind} {layer}")
+
+
+@slow
+def test_a_step_with_cache_equals_the_full_pass(visit: "Visit", tmp_path: Path, translator: Translator) -> None:
+    path, _ = page_of_random_model(translator, "post", tmp_path)
+    difference = in_page(
+        done(visit(path)),
+        LOAD
+        + """const [src, tgt] = [[300, 310, 320, EOS], [BOS, 330, 340, 350, 360, 370]];
+        const full = ownNetwork.forward(src, tgt);
+        const step = translationStep(ownNetwork, src);
+        let largest = 0;
+        tgt.forEach((token, t) => {
+          const { values } = step([token, token], [0, 0]);
+          for (let i = 0; i < 2 * full.columns; i++)
+            largest = Math.max(largest, Math.abs(values[i] - full.values[t * full.columns + (i % full.columns)]));
+        });
+        return largest;""",
+    )
+    assert difference < 1e-4
+
+
+@slow
+def test_changes_of_the_network_equal_the_same_changes_in_python(
+    visit: "Visit", tmp_path: Path, translator: Translator
+) -> None:
+    path, model = page_of_random_model(translator, "pre", tmp_path)
+    src, tgt = translator.tokenizer.encode([SOURCES[0], "The girl throws the ball."])
+    view = done(visit(path))
+
+    def log_probs(changed: Transformer) -> np.ndarray:
+        logits, _, _ = forced_pass(changed, src, tgt)
+        return logits[0].log_softmax(-1).gather(1, torch.tensor(tgt)[:, None])[:, 0].numpy()
+
+    def own(**changes: Any) -> list[float]:
+        return in_page(view, FORCED, {"src": src, "tgt": tgt, "changes": changes})["logProbs"]
+
+    before = log_probs(model)
+    width = model.config.d_model // model.config.n_heads
+    off = copy.deepcopy(model)  # the columns of W_O that a head multiplies are zero
+    off.get_submodule("decoder.1.cross_attention").w_o.weight.data[:, width : 2 * width] = 0
+    uniform = copy.deepcopy(model)  # without queries all scores of a head are equal
+    uniform.get_submodule("encoder.0.self_attention").w_q.weight.data[:width] = 0
+    uniform.get_submodule("encoder.0.self_attention").w_q.bias.data[:width] = 0
+    causal = copy.deepcopy(model)
+    causal.get_submodule("decoder.0.self_attention").w_q.weight.data[:width] = 0
+    causal.get_submodule("decoder.0.self_attention").w_q.bias.data[:width] = 0
+    unplaced = copy.deepcopy(model)
+    unplaced.positions.zero_()
+
+    def scaled(factor: float) -> Transformer:
+        changed = copy.deepcopy(model)
+        for name, parameter in changed.named_parameters():
+            if ".w_q." in name:
+                parameter.data *= factor
+        return changed
+
+    cases = [
+        (off, own(heads={"decoder.1.cross_attention": {"1": "off"}})),
+        (uniform, own(heads={"encoder.0.self_attention": {"0": "uniform"}})),
+        (causal, own(heads={"decoder.0.self_attention": {"0": "uniform"}})),
+        (unplaced, own(positions=False)),
+        (scaled(math.sqrt(width)), own(divide=False)),
+        (scaled(1 / 2.5), own(temperature=2.5)),
+    ]
+    for changed, found in cases:
+        expected = log_probs(changed)
+        assert np.abs(expected - before).max() > 1e-3  # the change has an effect
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+# --- the page
+
+
+def chips(view: Any, network: str = "untouched") -> list[str]:
+    return view.locator(f"#{network} .chip .token").all_text_contents()
+
+
+@slow
+def test_typed_text_is_translated_as_pytorch_does(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    view = done(visit(file))
+    view.fill("#text", SOURCES[1])
+    view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=SOURCES[1])
+    ids = translator.tokenizer.encode([SOURCES[1]])
+    ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(ids, SearchOptions(), 1)
+    tokens = best.tokens if best.tokens[-1] == EOS else [*best.tokens, EOS]
+    assert chips(view) == translator.tokenizer.tokens(tokens)
+    maps = take_maps(rounded, ids[0], best.tokens, translator.tokenizer)
+    shown = [float(text.strip("< %")) for text in view.locator("#untouched .chip small").all_text_contents()]
+    np.testing.assert_allclose(shown, 100 * np.exp(maps.log_probs), atol=0.11)
+    view.locator("#body").focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        view.keyboard.press(key)
+    assert f"weight {maps.cross[-1, 0, 1, 1]:.3f}".replace("0.000", "<0.001") in view.text_content("#readout")
+
+
+@slow
+def test_choosing_an_alternative_forces_it_and_the_search_continues(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    view = done(visit(file))
+    view.focus("#untouched-1")
+    view.keyboard.press("Enter")
+    choices = view.locator("#alternatives .alternative button .token").all_text_contents()
+    assert len(choices) >= 5 and view.locator("#alternatives .alternative button").first.evaluate(
+        "(node) => node === document.activeElement"
+    )
+    view.keyboard.press("Tab")
+    chosen = view.evaluate("() => document.activeElement.textContent")
+    first = chips(view)[0]
+    view.keyboard.press("Enter")
+    view.wait_for_function("() => state.prefix.length === 2 && results.untouched?.pass")
+    assert chips(view)[:2] == [first, chosen]
+    prefix = view.evaluate("() => state.prefix")
+    src = translator.tokenizer.encode([view.input_value("#text")])
+    ((expected,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(src, SearchOptions(), 1, [prefix])
+    assert view.evaluate("() => results.untouched.hypotheses[0].tokens") == expected.tokens
+    assert view.locator("#untouched .chip.forced").count() == 2
+
+
+@slow
+def test_a_head_that_is_off_changes_the_other_translation_only(
+    visit: "Visit", file: Path, rounded: Transformer
+) -> None:
+    view = done(visit(file, "k=decoder_self&l=1&h=1"))
+    before = chips(view)
+    view.check("input[name=change][value=off]")
+    done(visit_same(view))
+    assert chips(view) == before and view.locator("#changed .chip").count() > 0
+    assert "log-probability of" in view.text_content("#comparison")
+    assert view.text_content("#head-1-1 .badge") == "off"
+    src, tgt = view.evaluate("() => [results.untouched.inputs.src, results.untouched.tgt]")
+    changed = copy.deepcopy(rounded)
+    changed.get_submodule("decoder.1.self_attention").w_o.weight.data[:, 16:] = 0
+    logits, _, _ = forced_pass(changed, src, tgt)
+    expected = logits[0].log_softmax(-1).gather(1, torch.tensor(tgt)[:, None]).sum().item()
+    assert view.evaluate("() => results.crossing") == pytest.approx(expected, abs=1e-3)
+    view.click("#undo")
+    view.locator("#changed").wait_for(state="hidden")
+
+
+def visit_same(view: Any) -> Any:
+    """Wrap a page as `done` expects it."""
+
+    class Same:
+        page = view
+
+    return Same()
+
+
+@slow
+def test_find_ranks_all_heads_by_the_fall_that_python_computes(
+    visit: "Visit", file: Path, rounded: Transformer
+) -> None:
+    view = done(visit(file))
+    view.click("#find")
+    view.wait_for_function("() => results.found?.done")
+    heads = view.evaluate("() => results.found.heads")
+    falls = [head["fall"] for head in heads]
+    assert falls == sorted(falls, reverse=True) and len(falls) == 2 + 4 + 4
+    assert view.locator("#found li").count() == len(falls)
+    src, tgt = view.evaluate("() => [results.untouched.inputs.src, results.untouched.tgt]")
+
+    def log_prob(model: Transformer) -> float:
+        logits, _, _ = forced_pass(model, src, tgt)
+        return logits[0].log_softmax(-1).gather(1, torch.tensor(tgt)[:, None]).sum().item()
+
+    for head in heads:
+        without = copy.deepcopy(rounded)
+        start = 16 * head["head"]
+        without.get_submodule(head["path"]).w_o.weight.data[:, start : start + 16] = 0
+        assert head["fall"] == pytest.approx(log_prob(rounded) - log_prob(without), abs=1e-3)
+
+
+@slow
+def test_steps_of_the_search_show_kept_and_pruned_hypotheses(visit: "Visit", file: Path) -> None:
+    view = done(visit(file))
+    view.focus("#step")
+    view.keyboard.press("Home")
+    assert "token 1 of" in view.text_content("#step-name")
+    assert view.locator("#hypotheses tbody tr").count() == 8
+    assert view.locator("#hypotheses .kept").count() + view.locator("#hypotheses .finished").count() >= 4
+    assert view.locator("#hypotheses .pruned").count() >= 1
+
+
+@slow
+def test_a_reload_shows_the_same_live_page(visit: "Visit", file: Path) -> None:
+    tab = visit(file, "t=Le chat dort.&b=2&k=encoder_self&l=0&h=1&x=cross.0.1.uniform&d=0&y=-7&p=300.301")
+    before = (done(tab).inner_text("main"), tab.page.evaluate("() => fragment()"))
+    tab.page.wait_for_function("() => decodeURIComponent(location.hash).includes('cross.0.1.uniform')")
+    tab.page.reload()
+    after = (done(tab).inner_text("main"), tab.page.evaluate("() => fragment()"))
+    timeless = [text.split("tokens in")[0] for text, _ in (before, after)]
+    assert timeless[0] == timeless[1] and before[1] == after[1]
+
+
+@slow
+def test_invalid_fields_of_the_live_fragment_become_the_defaults(visit: "Visit", file: Path) -> None:
+    view = done(
+        visit(file, "b=99&k=__proto__&l=-1&h=x&x=cross.9.9.off~__proto__.0.0.off~cross.0.0.toString&y=1e9&p=5.x")
+    )
+    assert view.evaluate("() => [state.beam, state.kind, state.layer, state.head, state.prefix, hasChanges()]") == [
+        4,
+        "cross",
+        1,
+        0,
+        [],
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["...", "🙂👩‍🔬", "</script><img src=x onerror=alert(1)>", "<s> </s> &amp;", "\ufeff\u200b", "x" * 90]
+)
+@slow
+def test_any_text_is_shown_literally(visit: "Visit", file: Path, text: str) -> None:
+    view = done(visit(file))
+    view.fill("#text", text)
+    view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=text)
+    ids = view.evaluate("() => results.untouched.inputs.src")
+    assert view.locator("#body .columns bdi").all_text_contents() == view.evaluate(
+        "(ids) => tokenizer.tokens(ids)", ids
+    )
+    assert view.locator("main script, main img").count() == 0
+
+
+@slow
+def test_blank_and_over_long_texts_are_explained(visit: "Visit", file: Path) -> None:
+    view = done(visit(file))
+    view.fill("#text", " \n ")
+    view.wait_for_function("() => results.untouched === null")
+    assert view.locator(".chip").count() == 0 and view.locator("#problem").is_hidden()
+    view.fill("#text", "mot " * 400)
+    view.locator("#problem").wait_for(state="visible")
+    assert "but this page translates at most 200: shorten it" in view.text_content("#problem")
+    view.click("#examples button")
+    view.wait_for_function("() => results.untouched?.pass")
+    assert view.locator("#problem").is_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@slow
+def test_axe_finds_no_serious_violation_in_the_live_page(visit: "Visit", file: Path, scheme: str) -> None:
+    tab = visit(file, "x=cross.1.0.off", color_scheme=scheme)
+    view = done(tab)
+    view.click("#find")
+    view.wait_for_function("() => results.found?.done")
+    assert tab.accessibility_violations() == []
+    view.click("#untouched-0")
+    assert tab.accessibility_violations() == []
+
+
+@slow
+def test_the_live_page_fits_a_screen_of_360_pixels(visit: "Visit", file: Path) -> None:
+    view = done(visit(file, "x=cross.1.0.off", viewport={"width": 360, "height": 740}))
+    view.click("#untouched-0")
+    assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
+    view.fill("#text", "x" * 150)
+    view.wait_for_function("() => state.text.length === 150 && results.untouched?.pass && results.crossing !== null")
+    assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+# --- the program
+
+
+@slow
+def test_the_program_writes_the_page(trained: Path) -> None:
+    finished = run("visualize.py", "live", "--output", "page.html", cwd=trained)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip() == "page.html" and (trained / "page.html").stat().st_size < 1_000_000
+
+
+@slow
+def test_a_page_that_cannot_be_written_is_reported_in_one_sentence(trained: Path) -> None:
+    for output in ("missing/page.html", "runs"):
+        finished = run("visualize.py", "live", "--output", output, cwd=trained)
+        assert finished.returncode == 2 and finished.stdout == ""
+        assert len(finished.stderr.strip().splitlines()) == 1 and output in finished.stderr, finished.stderr
+
+
+def test_the_default_bos_and_eos_of_the_page_are_those_of_the_project() -> None:
+    source = (ROOT / "visualization" / "web" / "live_tokenizer.js").read_text(encoding="utf-8")
+    assert "const [PAD, BOS, EOS, UNK] = [0, 1, 2, 3];" in source and (BOS, EOS) == (1, 2)
