@@ -69,6 +69,7 @@ class TranslationData(L.LightningDataModule):
         max_words: int = 200,
         max_ratio: float = 3.0,
         variants: float = 0.0,
+        made_up: float = 0.0,
         watch: list[str] | None = None,
         seed: int = 1,
     ) -> None:
@@ -92,6 +93,8 @@ class TranslationData(L.LightningDataModule):
             max_ratio: training pairs with a greater ratio of characters are left out and counted.
             variants: share of the training pairs that are changed to what people type: in capitals, without accents,
                 without final mark (`data.variants.typed`).
+            made_up: share of the training pairs in which names and numbers that both sides have in common are replaced
+                by made-up ones, which teach the model to copy (`data.variants.with_made_up`).
             watch: source sentences whose attention training keeps (`training.watch`); by default three of the
                 phrasebook, or the first of the validation split of another corpus.
             seed: of everything random: sentences of the phrasebook, splits that are not given, the sample that trains
@@ -102,8 +105,9 @@ class TranslationData(L.LightningDataModule):
         for name, minimum in MINIMA.items():
             if self.hparams[name] < minimum:
                 raise UserError(f"data.{name} must be at least {minimum}, not {self.hparams[name]}")
-        if not 0 <= variants <= 1:
-            raise UserError(f"data.variants must be from 0 to 1, not {variants}")
+        for name, value in (("variants", variants), ("made_up", made_up)):
+            if not 0 <= value <= 1:
+                raise UserError(f"data.{name} must be from 0 to 1, not {value}")
         self.paths = [path] if isinstance(path, str) else path or []
         self.names = corpus_names(self.paths)
         weights = weights or [1] * len(self.paths)
@@ -111,8 +115,8 @@ class TranslationData(L.LightningDataModule):
             n = len(self.paths)
             raise UserError(f"data.weights must be {n} numbers from 1 on, one for each corpus, not {weights}")
         self.weights = dict(zip(self.names, weights, strict=True))
-        if streaming and (len(self.paths) > 1 or variants):
-            raise UserError("data.streaming reads one corpus, and without data.variants")
+        if streaming and (len(self.paths) > 1 or variants or made_up):
+            raise UserError("data.streaming reads one corpus, and without data.variants and data.made_up")
         self.given_tokenizer: Tokenizer | None = None  # set before `load`, it is used instead of a newly trained one
         self.corpora: dict[str, DatasetDict] = {}  # cleaned and tokenised, by name
         self.splits: DatasetDict | None = None  # those of all corpora
@@ -148,7 +152,7 @@ class TranslationData(L.LightningDataModule):
         if len(self.corpora) > 1:
             for sentence in leave_out_held_out(self.corpora):
                 logger.info(sentence)
-        if h.variants:
+        if h.variants or h.made_up:
             for splits in self.corpora.values():
                 splits["train"] = self._with_variants(splits["train"])
         self.tokenizer = self.given_tokenizer or self._train_tokenizer(repeated(self.corpora, self.weights))
@@ -190,7 +194,7 @@ class TranslationData(L.LightningDataModule):
             with_variants,
             with_indices=True,
             batched=True,
-            fn_kwargs={"share": h.variants, "seed": h.seed, "stamp": cache.code_stamp()},
+            fn_kwargs={"share": h.variants, "made_up": h.made_up, "seed": h.seed, "stamp": cache.code_stamp()},
             desc="variants",
         )
 

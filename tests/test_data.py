@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 from xml.sax.saxutils import escape
@@ -44,7 +45,7 @@ from data.module import TranslationData
 from data.parallel import pair_up, pairs_by_split
 from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer, normalise
-from data.variants import typed
+from data.variants import made_up_name, typed, with_made_up
 from errors import UserError, one_sentence
 
 SUBJECTS = {
@@ -906,7 +907,9 @@ def test_the_phrasebook_beside_a_corpus_keeps_its_alignments(small_phrasebook: N
         ({"path": ["a", "b"], "weights": [1, 0]}, "data.weights must be 2 numbers"),
         ({"path": ["a", "b"], "streaming": True}, "data.streaming reads one corpus"),
         ({"path": "a", "variants": 0.1, "streaming": True}, "data.streaming reads one corpus"),
+        ({"path": "a", "made_up": 0.1, "streaming": True}, "data.streaming reads one corpus"),
         ({"path": "a", "variants": 1.1}, "data.variants must be from 0 to 1"),
+        ({"path": "a", "made_up": -0.1}, "data.made_up must be from 0 to 1"),
     ],
 )
 def test_settings_of_several_corpora_are_checked(settings: dict[str, Any], words: str) -> None:
@@ -931,6 +934,16 @@ def test_settings_of_several_corpora_are_checked(settings: dict[str, Any], words
 def test_a_pair_is_written_as_people_type_it(way: int, expected: tuple[str, str]) -> None:
     assert typed("Là-bas, c'est l'été !", "It's summer there!", 6 + way) == expected
     assert typed("?", "?", way) == ("?", "?")
+
+
+def test_made_up_names_and_numbers_are_the_same_on_both_sides() -> None:
+    src, tgt = with_made_up("Zoé a 12 chats et 3 chiens à Paris.", "Zoé has 12 cats and 4 dogs in Paris.", Random(1))
+    found = re.fullmatch(r"([\w-]+) a (\d+) chats et 3 chiens à ([\w-]+)\.", src)
+    assert found and tgt == f"{found[1]} has {found[2]} cats and 4 dogs in {found[3]}."
+    assert "Zoé" not in src and "Paris" not in src and found[1] != found[3]
+    assert with_made_up("Le chat dort.", "The cat sleeps.", Random(1)) == ("Le chat dort.", "The cat sleeps.")
+    names = {made_up_name(Random(seed)) for seed in range(200)}
+    assert len(names) > 190 and all(name[0].isupper() and len(name) >= 2 for name in names)
 
 
 def test_a_share_of_the_training_pairs_is_written_as_people_type(corpus: Path) -> None:

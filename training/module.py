@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 # Settings of the corpus that decide which batches an epoch has: a resumed run needs the same.
 BATCH_SETTINGS = (
-    "seed", "batch_tokens", "weights", "variants", "streaming", "block_pairs", "max_words", "max_ratio",
+    "seed", "batch_tokens", "weights", "variants", "made_up", "streaming", "block_pairs", "max_words", "max_ratio",
     "source_lang", "target_lang",
 )  # fmt: skip
 
