@@ -15,7 +15,9 @@ import convert
 import train
 import visualize
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").glob("*.md")]
+FOLDERS = ("benchmarks", "models")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / folder / "README.md" for folder in FOLDERS)]
+PAGES += (ROOT / "docs").glob("*.md")
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in sorted(PAGES)}
 
 
@@ -101,6 +103,8 @@ def test_flags_of_documented_reports_and_benchmarks_exist() -> None:
         name = re.search(r"-m benchmarks\.(\w+)", command)
         assert name
         source = (ROOT / "benchmarks" / f"{name[1]}.py").read_text(encoding="utf-8")
+        if "add_model_flags(" in source:
+            source += (ROOT / "translation" / "flags.py").read_text(encoding="utf-8")
         for flag in re.findall(r" (--\w+)", command[name.end() :]):
             assert f'"{flag}"' in source, command
 
