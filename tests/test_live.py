@@ -8,6 +8,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from model import Transformer, TransformerConfig
 from model.transformer import Norm
 from translation.hypothesis import SearchOptions
 from translation.pytorch_engine import PyTorchEngine
-from translation.search import search_translations
+from translation.search import search, search_translations
 from translation.translator import Translator
 from visualization.live import MAX_PARAMETERS, describe_weights, live, quantise, round_weights
 from visualization.sentence import KINDS, Kind, forced_pass, take_maps
@@ -45,6 +46,11 @@ ALPHABETS = (
     "中文العربيةעבריתไทยहिन्दी\u12a0\u1361ᚠᛇ",
     "\ud800\udfffab\udc00",
 )
+PYTHON_NAMES = {
+    "noRepeatNgramSize": "no_repeat_ngram_size",
+    "minLength": "min_length",
+    "lengthPenalty": "length_penalty",
+}
 SOURCES = [
     "La fille lance la balle parce qu'elle est rouge.",
     "Le chat noir dort.",
@@ -256,8 +262,7 @@ def test_options_of_the_search_mean_the_same_as_in_python(
 ) -> None:
     sources = translator.tokenizer.encode(SOURCES[:3])
     prefix = options.get("prefix", [])
-    named = {"noRepeatNgramSize": "no_repeat_ngram_size", "minLength": "min_length", "lengthPenalty": "length_penalty"}
-    given = {named[name]: value for name, value in options.items() if name in named}
+    given = {PYTHON_NAMES[name]: value for name, value in options.items() if name in PYTHON_NAMES}
     for src in sources:
         (expected,) = search_translations(rounded, torch.tensor([src]), SearchOptions(beam_size=3, **given), [prefix])
         found = in_page(
@@ -272,6 +277,62 @@ def test_options_of_the_search_mean_the_same_as_in_python(
         )
         assert found["tokens"] == expected[0].tokens
         assert found["score"] == pytest.approx(expected[0].score, abs=1e-4)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3, 5])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"noRepeatNgramSize": 1},
+        {"noRepeatNgramSize": 2},
+        {"minLength": 4},
+        {"lengthPenalty": 0},
+        {"prefix": [5, 6]},
+    ],
+)
+@slow
+def test_searches_over_random_tables_equal_those_of_python(
+    visit: "Visit", file: Path, beam_size: int, options: dict[str, Any]
+) -> None:
+    # Unlike those of a network that is hardly trained, hypotheses end at many lengths. The logits of the next token
+    # depend on the last one and on the position: without the position, the order of bigrams would not matter, and
+    # many hypotheses would have equal probabilities.
+    vocab_size, limit = 14, 9
+    tables = torch.randn(60, limit, vocab_size, vocab_size, generator=torch.Generator().manual_seed(1)) * 2
+    prefix = options.get("prefix", [])
+    given = {PYTHON_NAMES[name]: value for name, value in options.items() if name in PYTHON_NAMES}
+    python_options = SearchOptions(beam_size=beam_size, n_best=beam_size, **given)
+    expected = []
+    for table in tables:
+        positions = iter(table)
+        prefixes = torch.tensor([prefix]) if prefix else None
+        step = partial(lambda positions, tokens, parents: next(positions)[tokens], positions)
+        expected += search(step, torch.tensor([limit]), python_options, prefixes)
+    found = in_page(
+        done(visit(file)),
+        """const { tables, limit, options, prefix } = argument;
+        return tables.map((table) => {
+          let position = 0;
+          const next = (tokens) => {
+            const rows = tokens.map((token) => table[position][token]);
+            position++;
+            return { rows: rows.length, columns: rows[0].length, values: Float32Array.from(rows.flat()) };
+          };
+          const steps = search(next, limit, options, prefix);
+          let step = steps.next();
+          while (!step.done) step = steps.next();
+          return step.value;
+        });""",
+        {"tables": tables.tolist(), "limit": limit, "options": {"beamSize": beam_size, **options}, "prefix": prefix},
+    )
+    for hypotheses, own in zip(expected, found, strict=True):
+        best = own[:beam_size]
+        assert [(h["tokens"], h["cut"]) for h in best] == [(h.tokens, h.cut) for h in hypotheses]
+        np.testing.assert_allclose([h["logProb"] for h in best], [h.log_prob for h in hypotheses], atol=1e-4)
+        np.testing.assert_allclose([h["score"] for h in best], [h.score for h in hypotheses], atol=1e-4)
+    lengths = {len(h.tokens) for hypotheses in expected for h in hypotheses}
+    assert len(lengths) >= 4
 
 
 def page_of_random_model(translator: Translator, norm: Norm, folder: Path) -> tuple[Path, Transformer]:

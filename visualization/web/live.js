@@ -457,7 +457,7 @@ function drawSteps() {
     steps.length === 0 ? "" : showsFinished ? "finished hypotheses, best first" : `token ${step} of ${steps.length}`;
   if (steps.length === 0) byId("hypotheses").replaceChildren();
   else if (showsFinished) drawHypotheses(shownResult().hypotheses.map(finishedCells), "Score");
-  else drawHypotheses(steps[step - 1].map(candidateCells), "Probability of its last token");
+  else drawHypotheses(steps[step - 1].map(candidateCells), "Last token");
 }
 
 const finishedCells = ({ tokens, logProb, score, cut }) => ({
@@ -475,16 +475,16 @@ const candidateCells = ({ status, tokens, logProb, probability }) => ({
 });
 
 function drawHypotheses(rows, lastColumn) {
-  const titles = ["Status", "Hypothesis", "Log-probability", lastColumn];
+  const titles = ["Status", "Log-probability", lastColumn, "Hypothesis"];
   const headings = titles.map((text) => element("th", { scope: "col" }, text));
   const body = rows.map(({ status, ids, logProb, last }) =>
     element(
       "tr",
       { class: status },
       element("td", { class: "status" }, status),
-      element("td", { class: "text" }, tokenElement(tokenizer.tokens(ids).join(" "))),
       element("td", { class: "number" }, number(logProb)),
       element("td", { class: "number" }, last),
+      element("td", { class: "text" }, tokenElement(tokenizer.tokens(ids).join(" "))),
     ),
   );
   byId("hypotheses").replaceChildren(
