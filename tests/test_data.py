@@ -477,9 +477,9 @@ def test_garbage_collection_skips_existing_objects_only_while_a_corpus_is_prepar
 ) -> None:
     frozen = []
 
-    def record(*args: Any) -> Any:
+    def record(*args: Any, **kwargs: Any) -> Any:
         frozen.append(gc.get_freeze_count())
-        return clean(*args)
+        return clean(*args, **kwargs)
 
     monkeypatch.setattr("data.module.clean", record)
     data(corpus).load()

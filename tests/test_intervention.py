@@ -236,7 +236,7 @@ def test_a_search_with_a_patched_encoder_has_the_log_probability_of_the_patched_
         f"encoder.{i}.self_attention": {h: others[f"encoder.{i}.self_attention"][:, h] for h in range(H)}
         for i in (0, 1)
     }
-    options = SearchOptions(beam_size)
+    options = SearchOptions(beam_size, no_repeat_ngram_size=0)
     with intervene(model, patch):
         (patched,) = search_translations(model, src, options)
         (forced,) = log_probs_of_pairs(model, src.tolist(), [patched[0].tokens], 1)

@@ -838,8 +838,9 @@ def test_stderr_names_device_corpus_model_scores_and_samples_and_nothing_else(
     for step in (16, 24):
         beginnings += [f"step {step}: validation BLEU", "  ", "  ", "  "]
     assert [line[: len(start)] for line, start in zip(lines, beginnings, strict=True)] == beginnings
-    assert len(resumed.stdout.strip().splitlines()) == 2
-    assert resumed.stdout.strip().startswith("Je suis heureux. →")
+    translation, command, page = resumed.stdout.strip().splitlines()
+    assert translation.startswith("Je suis heureux. →") and command.startswith("Next: uv run translate.py")
+    assert page.startswith("Open runs/") and "translator.html in a browser" in page
 
 
 @pytest.mark.slow

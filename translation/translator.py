@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 EngineName = Literal["pytorch", "ctranslate2"]
 MAX_SOURCE_TOKENS = 200  # longer sentences are translated in parts; training saw few as long
 BATCH_SIZE = 64  # sentences translated at once
-MAX_ABBREVIATION = 4  # letters
+MAX_ABBREVIATION = 4  # letters of a word in capitals that may be an abbreviation
 SENTENCE_END = re.compile(r"[.?!]")
 
 
 def in_capitals(sentence: str) -> bool:
-    """Return whether a sentence is written in capitals; up to four letters may be an abbreviation."""
-    return sum(map(str.isalpha, sentence)) > MAX_ABBREVIATION and sentence.isupper()
+    """Return whether a sentence is written in capitals; one word of up to four letters may be an abbreviation."""
+    words = re.findall(r"[^\W\d_]+", sentence)
+    return sentence.isupper() and (len(words) > 1 or len(words[0]) > MAX_ABBREVIATION)
 
 
 class Engine(Protocol):
