@@ -72,6 +72,10 @@ def test_a_command_that_is_documented_succeeds(command: str, trained: Path, corp
             words[i] = str(files.get(flag, tmp_path / flag))
         elif word in ("DIR", "lesson.html"):
             words[i] = str(tmp_path / "output")
+        elif word == "models/fr-en.ckpt":
+            words[i] = str(tmp_path / "model.ckpt" if words[i - 1] == "--output" else ROOT / word)
+        elif word == "fr-en" and words[i - 1] == "--name":
+            words[i] = "tiny"
     done = run(program, *words, cwd=trained)
     assert done.returncode == 0, done.stderr
     assert done.stdout or any(tmp_path.iterdir())
