@@ -12,7 +12,7 @@ from translation.checkpoint import Checkpoint
 def write_release(checkpoint: Checkpoint, output: Path) -> None:
     """Write weights in half precision, sizes, tokenizer, languages and the head to align by; complete or not at all.
 
-    Optimizer state and training settings are left out, and so are paths of corpora, which nobody else has. The
+    Optimizer state and training settings are left out, and so are paths of corpora on the machine of the training. The
     phrasebook keeps its name: everybody can generate it.
 
     Raises:
