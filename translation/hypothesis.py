@@ -6,7 +6,7 @@ from typing import NamedTuple
 from constants import MAX_TOKENS
 from errors import UserError
 
-NO_REPEAT_NGRAM_SIZE = 5  # ends loops and costs no BLEU; see docs/translation.md
+NO_REPEAT_NGRAM_SIZE = 5  # ends most loops and costs no BLEU; see docs/translation.md
 LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
 
 
