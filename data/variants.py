@@ -49,7 +49,7 @@ def without_mark(text: str) -> str:
 
 
 def typed(src: str, tgt: str, choice: int) -> tuple[str, str]:
-    """Return a pair as somebody might type its source.
+    """Return a pair with its source as people might type it.
 
     Capitals and a missing mark are kept by the translation; missing accents and a missing capital are not.
 
@@ -71,7 +71,7 @@ def typed(src: str, tgt: str, choice: int) -> tuple[str, str]:
 
 
 def made_up_name(rng: random.Random) -> str:
-    """Return a name that nobody has: two to four random syllables, sometimes two such names with a hyphen."""
+    """Return an invented name: two to four random syllables, sometimes two such names with a hyphen."""
     syllables = (rng.choice(ONSETS) + rng.choice(NUCLEI) + rng.choice(CODAS) for _ in range(rng.randint(2, 4)))
     name = "".join(syllables).capitalize()
     return f"{name}-{made_up_name(rng)}" if rng.random() < 0.1 else name

@@ -181,7 +181,7 @@ function update() {
   if (src === null) {
     for (const network of NETWORKS) results[network] = null;
     results.crossing = results.found = null;
-    receivers.clear(); // nobody waits for answers that still arrive
+    receivers.clear(); // answers that still arrive are ignored
   } else {
     translate("untouched", inputs, {});
     if (hasChanges()) translate("changed", inputs, changesOfState());
