@@ -158,7 +158,7 @@ def generate(
         config = GenerationConfig(
             num_beams=options.beam_size,
             do_sample=False,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            no_repeat_ngram_size=options.no_repeat_ngram_size or 0,
             min_new_tokens=options.min_length,
             max_new_tokens=max_length(src.size(1)),
             pad_token_id=PAD,

@@ -75,7 +75,7 @@ class Library:
             max_batch_size=batches,
             beam_size=options.beam_size,
             length_penalty=options.length_penalty,
-            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            no_repeat_ngram_size=options.no_repeat_ngram_size or 0,
             min_decoding_length=options.min_length,
             # The library has one limit for a call; our engine has one for each length of the source, EOS included.
             max_decoding_length=max_length(max(map(len, sources)) + 1),

@@ -41,12 +41,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_phrasebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the phrasebook 1,000 training pairs, and a cache of its own."""
+    """Give the phrasebook 1,000 training pairs, 200 in each other split, and a cache of its own."""
     import datasets
 
     from data import phrasebook
 
-    monkeypatch.setitem(phrasebook.SIZES, "train", 1000)
+    for split, size in (("val", 200), ("test", 200), ("train", 1000)):
+        monkeypatch.setitem(phrasebook.SIZES, split, size)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 

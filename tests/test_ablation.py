@@ -92,11 +92,8 @@ def test_ablation_measures_each_head_off_and_leaves_the_model_as_it_was(translat
 @slow
 @pytest.mark.usefixtures("small_phrasebook")
 def test_ablate_prints_and_writes_the_scores_of_the_own_corpus(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from data import phrasebook
-
-    monkeypatch.setitem(phrasebook.SIZES, "val", 100)
     checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
     checkpoint["datamodule_hyper_parameters"] |= {"path": "phrasebook", "streaming": True}
     path, output, drawn = tmp_path / "phrasebook.ckpt", tmp_path / "scores.json", tmp_path / "heads.svg"

@@ -23,7 +23,7 @@ import translate
 from data.tokenizer import Tokenizer
 from errors import UserError, one_sentence
 from translation import files
-from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, SearchOptions, max_length
+from translation.hypothesis import LENGTH_PENALTY, SearchOptions, max_length
 from translation.scoring import log_probs_of_pairs
 from translation.translator import Translator, in_capitals
 from visualization import export
@@ -402,7 +402,6 @@ def test_convert_writes_a_folder_that_ctranslate2_alone_translates_with(
         [tokens],
         beam_size=4,
         length_penalty=LENGTH_PENALTY,
-        no_repeat_ngram_size=NO_REPEAT_NGRAM_SIZE,
         return_end_token=True,
         max_decoding_length=max_length(len(tokens) + 1),
         disable_unk=True,

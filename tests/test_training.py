@@ -569,7 +569,7 @@ def test_each_of_several_corpora_has_scores_of_its_own(
     assert torch.load("runs/mixed/best.ckpt", weights_only=True)["alignment"]
     evaluate.main(["--name=mixed", "--beam_size=1", "--json=scores"])
     scores = json.loads(Path("scores").read_text())
-    assert scores["corpus"]["sentences"] == 20 and scores["phrasebook"]["sentences"] == 1000
+    assert scores["corpus"]["sentences"] == 20 and scores["phrasebook"]["sentences"] == 200
 
 
 @pytest.mark.slow

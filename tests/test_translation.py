@@ -319,6 +319,36 @@ def test_every_translation_begins_with_the_target_prefix(untrained: Path, engine
     assert [text.startswith("He is") for text in texts] == [True, True, False]  # the first sentence of each line
 
 
+@pytest.mark.parametrize(
+    ("source", "translation", "expected"),
+    [
+        ("Un chat dort.", "A cat is looooooooo", True),
+        ("Un chat dort.", "in the red, in the red, in the red, in the red, in", True),
+        ("Un chat dort.", "in the red, in the red, in the red", False),
+        ("Non, non, non, non !", "No, no, no, no!", False),
+        ("non, non, non, non, non", "no, no, no, no, no", False),
+        ("Il a 10000 euros.", "He has 10000 euros.", False),
+        ("", "", False),
+    ],
+)
+def test_a_loop_is_told_from_what_the_source_repeats(source: str, translation: str, expected: bool) -> None:
+    assert translator.runs_in_loop(source, translation) is expected
+
+
+@pytest.mark.parametrize("engine", ["pytorch", "ctranslate2"])
+def test_only_translations_that_run_in_a_loop_are_searched_again(
+    untrained: Path, pairs: list[dict[str, Any]], engine: Any
+) -> None:
+    loaded = Translator.load(untrained, engine, device="cpu")
+    texts = [pair["fr"] for pair in pairs[:60]]
+    free, strict, default = (
+        loaded.translate(texts, SearchOptions(beam_size=1, no_repeat_ngram_size=n)) for n in (0, 3, None)
+    )
+    loops = [translator.runs_in_loop(*texts) for texts in zip(texts, free, strict=True)]
+    assert any(loops)
+    assert default == [again if loop else first for first, again, loop in zip(free, strict, loops, strict=True)]
+
+
 def test_the_converted_model_is_kept_until_the_checkpoint_changes(untrained: Path, tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     path.write_bytes(untrained.read_bytes())

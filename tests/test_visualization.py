@@ -318,12 +318,7 @@ def test_wrong_flags_are_refused_in_one_sentence(
 
 @slow
 @pytest.mark.usefixtures("small_phrasebook")
-def test_the_report_measures_alignment_and_pronouns(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
-    from data import phrasebook
-
-    monkeypatch.setitem(phrasebook.SIZES, "test", 200)
+def test_the_report_measures_alignment_and_pronouns(trained: Path, tmp_path: Path, capsys: Captured) -> None:
     checkpoint = torch.load(trained / "runs" / "tiny" / "best.ckpt", weights_only=True)
     checkpoint["datamodule_hyper_parameters"] |= {"path": "phrasebook", "streaming": True}
     path = tmp_path / "phrasebook.ckpt"

@@ -84,7 +84,7 @@ class CTranslate2Engine:
                 beam_size=options.beam_size,
                 num_hypotheses=options.n_best,
                 length_penalty=options.length_penalty or NO_PENALTY,
-                no_repeat_ngram_size=options.no_repeat_ngram_size,
+                no_repeat_ngram_size=options.no_repeat_ngram_size or 0,
                 min_decoding_length=options.min_length,
                 max_decoding_length=max_length(source_length, prefix_length),
                 max_input_length=0,  # no truncation: the caller has split long sentences

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from errors import UserError
 from translation.files import find_checkpoint
-from translation.hypothesis import LENGTH_PENALTY, NO_REPEAT_NGRAM_SIZE, SearchOptions
+from translation.hypothesis import LENGTH_PENALTY, SearchOptions
 from translation.translator import BATCH_SIZE, Translator
 
 
@@ -45,8 +45,8 @@ def add_search_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--beam_size", type=int, default=4, help="hypotheses kept in the search; 1 is greedy")
     penalty = "alpha of score = log-probability / length^alpha; a larger one favours longer translations"
     parser.add_argument("--length_penalty", type=float, default=LENGTH_PENALTY, help=penalty)
-    ngram = "no sequence of so many tokens occurs twice in a translation; 0 allows all (default: %(default)s)"
-    parser.add_argument("--no_repeat_ngram_size", type=int, default=NO_REPEAT_NGRAM_SIZE, help=ngram)
+    ngram = "no sequence of so many tokens occurs twice; by default 3 for a translation that would run in a loop"
+    parser.add_argument("--no_repeat_ngram_size", type=int, help=ngram)
     parser.add_argument("--min_length", type=int, default=1, help="least tokens of a translation")
     parser.add_argument("--batch_size", type=int, default=BATCH_SIZE, help="most sentences translated at once")
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from constants import MAX_TOKENS
 from errors import UserError
 
-NO_REPEAT_NGRAM_SIZE = 5  # ends most loops and costs no BLEU; see docs/translation.md
 LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
 
 
@@ -35,8 +34,8 @@ class SearchOptions:
         n_best: hypotheses returned for each sentence, at most beam_size.
         length_penalty: alpha in score = log_prob / length^alpha, where length counts the tokens, EOS included. A sum of
             log-probabilities falls with every token; a larger alpha favours longer translations.
-        no_repeat_ngram_size: no sequence of so many tokens occurs twice in a translation, so that it cannot run in a
-            loop; 0 sets no such rule.
+        no_repeat_ngram_size: no sequence of so many tokens occurs twice in a translation; 0 sets no such rule. None
+            sets it only for a translation that runs in a loop, which is then searched again (`Translator.search`).
         min_length: least number of tokens before EOS.
 
     Raises:
@@ -46,13 +45,14 @@ class SearchOptions:
     beam_size: int = 4
     n_best: int = 1
     length_penalty: float = LENGTH_PENALTY
-    no_repeat_ngram_size: int = NO_REPEAT_NGRAM_SIZE
+    no_repeat_ngram_size: int | None = None
     min_length: int = 1
 
     def __post_init__(self) -> None:
         for name, least in (("beam_size", 1), ("n_best", 1), ("no_repeat_ngram_size", 0), ("min_length", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name} must be at least {least}, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UserError(f"--{name} must be at least {least}, not {value}")
         if self.n_best > self.beam_size:
             raise UserError(f"--n_best {self.n_best} must not be larger than --beam_size {self.beam_size}")
 

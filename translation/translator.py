@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -25,12 +26,19 @@ MAX_SOURCE_TOKENS = 200  # longer sentences are translated in parts; training sa
 BATCH_SIZE = 64  # sentences translated at once
 MAX_ABBREVIATION = 4  # letters of a word in capitals that may be an abbreviation
 SENTENCE_END = re.compile(r"[.?!]")
+LOOP = re.compile(r"(\S.{0,40}?)\1{3,}")  # something of up to 41 characters, four times in a row or more
+LOOP_NGRAM_SIZE = 3  # no_repeat_ngram_size of a search that shall not run in a loop
 
 
 def in_capitals(sentence: str) -> bool:
     """Return whether a sentence is written in capitals; one word of up to four letters may be an abbreviation."""
     words = re.findall(r"[^\W\d_]+", sentence)
     return sentence.isupper() and (len(words) > 1 or len(words[0]) > MAX_ABBREVIATION)
+
+
+def runs_in_loop(source: str, translation: str) -> bool:
+    """Return whether a translation repeats something four times in a row or more, though the source does not."""
+    return bool(LOOP.search(translation) and not LOOP.search(source))
 
 
 class Engine(Protocol):
@@ -168,7 +176,8 @@ class Translator:
 
         A sentence of more than MAX_SOURCE_TOKENS tokens is translated in parts, with a warning. A translation that the
         length limit ended is reported in a warning, too. A sentence in capitals is translated in lower case, because
-        models see few capitals in training, and `join` writes its translation in capitals.
+        models see few capitals in training, and `join` writes its translation in capitals. A translation that runs in
+        a loop is searched again with a `no_repeat_ngram_size` of LOOP_NGRAM_SIZE, unless the options set one.
 
         Args:
             texts: lines; each may hold several sentences, or none.
@@ -204,11 +213,26 @@ class Translator:
             (ids,) = self.tokenizer.encode([target_prefix])
             is_first = [i == 0 or lines[i] != lines[i - 1] for i in range(len(lines))]
             prefixes = [ids[:-1] if first else [] for first in is_first]
-        found = self.engine.translate(sources, options or SearchOptions(), batch_size, prefixes)
+        options = options or SearchOptions()
+        found = self.engine.translate(sources, options, batch_size, prefixes)
+        if options.no_repeat_ngram_size is None and (looping := self.find_loops(sources, found)):
+            strict = replace(options, no_repeat_ngram_size=LOOP_NGRAM_SIZE)
+            again = [sources[i] for i in looping]
+            again_prefixes = [prefixes[i] for i in looping] if prefixes else None
+            others = self.engine.translate(again, strict, batch_size, again_prefixes)
+            for i, hypotheses in zip(looping, others, strict=True):
+                found[i] = hypotheses
         for line, hypotheses in zip(lines, found, strict=True):
             if hypotheses[0].cut:
                 warn(f"line {first_line + line}: the translation was ended at {len(hypotheses[0].tokens)} tokens")
         return [Sentence(*each) for each in zip(lines, sources, found, capitals, strict=True)]
+
+    def find_loops(self, sources: Sequence[list[int]], found: Sequence[list[Hypothesis]]) -> list[int]:
+        """Return the indices of the sentences whose best translation runs in a loop."""
+        texts = zip(
+            self.tokenizer.decode(sources), self.tokenizer.decode([best.tokens for best, *_ in found]), strict=True
+        )
+        return [i for i, (source, translation) in enumerate(texts) if runs_in_loop(source, translation)]
 
     def join(self, sentences: Sequence[Sentence], n_lines: int, n_best: int = 1) -> list[list[Translation]]:
         """Join sentences to lines: the i-th translation of a line joins the i-th of each of its sentences.
