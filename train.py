@@ -26,6 +26,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from data.module import TranslationData
 from errors import DISK_FULL, UserError, one_sentence
+from files import write_atomically
 from model import TransformerConfig
 from training.checkpoints import (
     AtomicCheckpointIO,
@@ -46,7 +47,6 @@ from training.watch import WatchAttention
 from translation.checkpoint import read_checkpoint
 from translation.translator import Translator
 from visualization.align import best_reading, gold_links
-from visualization.export import write_atomically
 from visualization.live import MAX_PARAMETERS, count_parameters, live
 from visualization.sentence import maps_of_pair
 

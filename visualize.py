@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errors import UserError, one_sentence
+from files import write_atomically
 from translation.files import read_lines
 from translation.flags import add_checkpoint_flags, check_output, chosen_checkpoint
 from translation.hypothesis import SearchOptions
@@ -24,7 +25,7 @@ from translation.translator import MAX_SOURCE_TOKENS, Translator
 from visualization import ablation
 from visualization.ablation import Head, Sample, Scores, ablate, sample_of_corpus
 from visualization.align import SIDES, Reading, align_line, default_reading, pharaoh
-from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps, write_atomically
+from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps
 from visualization.history import history
 from visualization.lesson import lesson
 from visualization.live import WEIGHT_FORMATS, live

@@ -25,6 +25,7 @@ from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer
 from data.variants import with_variants
 from errors import UserError
+from files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -224,9 +225,7 @@ class TranslationData(L.LightningDataModule):
         if not file.exists():
             tokenizer = Tokenizer.train(both_sides(train), h.vocab_size)
             file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = file.with_suffix(f".{os.getpid()}")
-            unfinished.write_bytes(tokenizer.model)
-            unfinished.replace(file)
+            write_atomically(file, tokenizer.model)
         return Tokenizer(file.read_bytes())
 
     def _tokenise(self, name: str, split: str, ds: Dataset) -> Dataset:

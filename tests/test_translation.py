@@ -23,13 +23,14 @@ from torch import Tensor
 from constants import BOS, EOS, MAX_TOKENS, PAD, UNK
 from data.phrasebook import Grammar
 from data.tokenizer import Tokenizer
-from errors import UserError
+from errors import UserError, one_sentence
 from model import Transformer, TransformerConfig
 from translation import pytorch_engine, translator
 from translation.checkpoint import read_checkpoint
 from translation.converted import open_converted
 from translation.files import read_lines
 from translation.hypothesis import Hypothesis, SearchOptions, max_length
+from translation.release import write_release
 from translation.search import search, search_translations, translation_step
 from translation.translator import Translator
 
@@ -362,6 +363,16 @@ def test_the_converted_model_is_kept_until_the_checkpoint_changes(untrained: Pat
     assert (first.folder / "model.bin").stat().st_mtime_ns != made
     (first.folder / "model.bin").unlink()  # no longer complete, and no CTranslate2 model: it is not replaced
     assert open_converted(path).folder.parent != tmp_path
+
+
+def test_a_release_that_cannot_be_written_is_reported_in_one_sentence(
+    untrained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    output = tmp_path / "absent" / "small.ckpt"
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        write_release(read_checkpoint(untrained), output)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"error: {output}: No such file or directory\n"
 
 
 def test_a_model_that_cannot_be_kept_is_converted_into_a_temporary_folder(

@@ -16,6 +16,7 @@ from constants import EOS, MAX_TOKENS
 from data.batching import pad
 from data.tokenizer import Tokenizer
 from errors import UserError
+from files import write_atomically
 from model import Transformer
 from translation.hypothesis import SearchOptions
 from translation.scoring import forced_pass
@@ -104,10 +105,7 @@ class WatchAttention(Callback):
         arrays["bleu"] = np.array(np.nan if bleu is None else bleu)
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
-        file = self.folder / f"{trainer.global_step:08d}.npz"
-        part = file.with_suffix(".part")
-        part.write_bytes(content.getvalue())
-        part.replace(file)
+        write_atomically(self.folder / f"{trainer.global_step:08d}.npz", content.getvalue())
         return arrays
 
 

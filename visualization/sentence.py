@@ -81,7 +81,8 @@ class SentenceMaps:
         three kinds of attention below each other.
 
         Raises:
-            UserError: the suffix is another one, or the file cannot be written.
+            UserError: the suffix is another one.
+            OSError: the file cannot be written.
         """
         from visualization.export import save  # imports the page and the pictures, which import this module
 
