@@ -93,7 +93,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def open_input(flags: argparse.Namespace) -> tuple[Iterator[str], int, int]:
     """Return the lines to translate, how many of them to translate together, and their number (0 if unknown)."""
     if flags.text:
-        return iter(flags.text), WINDOW, len(flags.text)
+        # Python decodes an invalid byte of an argument to a surrogate, which cannot be written.
+        raw = (text.encode(errors="surrogateescape") for text in flags.text)
+        return read_lines(raw, "the arguments"), WINDOW, len(flags.text)
     if flags.input:
         with flags.input.open("rb") as stream:
             total = sum(1 for _ in stream)

@@ -136,6 +136,10 @@ def test_a_sentence_in_capitals_is_translated_in_lower_case_to_capitals(translat
         ("14:30 !", False),
         ("ÉTÉ 1999", False),
         ("ÇA VA ?", True),
+        ("🅿️", False),
+        ("Ⓐ", False),
+        ("Ⓐ LÀ", False),
+        ("Ⓐ ATTENTION", True),
         ("", False),
     ],
 )
