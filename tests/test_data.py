@@ -457,6 +457,16 @@ def test_every_validation_has_the_same_sentences(corpus: Path) -> None:
         assert [batch.rows.tolist() for batch in islice(batches, n)] == whole[:n]
 
 
+def test_the_fingerprint_is_that_of_the_training_pairs_and_their_order(corpus: Path, tmp_path: Path) -> None:
+    whole = data(corpus).fingerprint
+    assert whole and data(corpus, batch_tokens=200, vocab_size=370).fingerprint == whole
+    assert data(corpus, streaming=True).fingerprint is None
+    for name, pairs in (("fewer", PAIRS[:279]), ("turned", PAIRS[279::-1])):
+        folder = Path(shutil.copytree(corpus, tmp_path / name))
+        write_pairs(folder, "train", pairs)
+        assert data(folder).fingerprint != whole
+
+
 def test_the_other_direction_swaps_the_sides(corpus: Path) -> None:
     forth, back = data(corpus), data(corpus, source_lang="en", target_lang="fr")
     assert forth.texts("test") == back.texts("test")[::-1]

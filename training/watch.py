@@ -71,7 +71,14 @@ class WatchAttention(Callback):
             is_later = file.suffix == ".npz" and file.stem.isdecimal() and int(file.stem) > self.first_step
             if is_later or file.suffix == ".part":  # a kill may have left a part
                 file.unlink()
-        self.validated = self.first_step > 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know: whether there was a validation."""
+        return {"validated": self.validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.validated = state_dict["validated"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the attention of a network that has learned nothing yet."""
