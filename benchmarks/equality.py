@@ -12,7 +12,7 @@ import ctranslate2
 
 from benchmarks.machine import device, report
 from errors import UserError, one_sentence
-from evaluate import lines_of
+from translation.files import lines_of
 from translation.hypothesis import SearchOptions
 from translation.translator import BATCH_SIZE, Translation, Translator
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     if flags.sentences < 1:
         raise UserError(f"--sentences must be at least 1, not {flags.sentences}")
-    lines = lines_of(flags.data / "test.fr", "--data")[: flags.sentences]
+    lines = lines_of("--data", flags.data / "test.fr")[: flags.sentences]
 
     figures: dict[str, Sequence[float]] = {}
     with tempfile.TemporaryDirectory() as folder:

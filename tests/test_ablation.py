@@ -142,6 +142,9 @@ def test_attention_translates_or_takes_a_given_translation(translator: Translato
     for text, message in ((" ", "empty"), ("Il dort. Tu manges.", "2 sentences")):
         with pytest.raises(UserError, match=message):
             attention(translator, text)
+    for pair in (("Il dort.", "x " * 1100), ("x " * 1100, "He sleeps.")):  # the network has fewer positions
+        with pytest.raises(UserError, match="tokens, EOS included: give at most 200"):
+            attention(translator, *pair)
 
 
 def test_a_notebook_shows_the_page_in_a_frame() -> None:

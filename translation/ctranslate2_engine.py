@@ -53,7 +53,7 @@ class CTranslate2Engine:
         if kind == "cuda":
             settings["device_index"] = indices
         else:  # Batches side by side, one on each core, are faster than one batch on all cores.
-            settings |= {"inter_threads": usable_cores(), "intra_threads": 1}
+            settings |= {"inter_threads": usable_threads(), "intra_threads": 1}
         try:
             self.translator = ctranslate2.Translator(str(folder), **settings)
         except RuntimeError as error:
@@ -123,8 +123,8 @@ class CTranslate2Engine:
         return [self.vocabulary[i] for i in ids]
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
+def usable_threads() -> int:
+    """Return the number of threads that compute: one for each usable core, at most OMP_NUM_THREADS."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores

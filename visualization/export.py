@@ -11,10 +11,11 @@ import numpy as np
 
 from errors import UserError
 from files import write_atomically
+from translation.maps import KINDS
 from visualization.align import Reading, align, pharaoh, usual_reading
 from visualization.page import page
 from visualization.picture import overview, picture
-from visualization.sentence import KINDS, SentenceMaps, head_statistics, maps_of, word_spans
+from visualization.sentence import SentenceMaps, head_statistics, maps_of, word_spans
 
 if TYPE_CHECKING:
     from translation.translator import Sentence, Translator
