@@ -27,6 +27,7 @@ from translation.checkpoint import read_checkpoint
 from translation.conversion import convert
 from translation.ctranslate2_engine import usable_threads
 from translation.files import lines_of
+from translation.flags import check_output
 from translation.hypothesis import SearchOptions, max_length
 from translation.translator import BATCH_SIZE, EngineName, Translator
 
@@ -234,6 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each system")
     parser.add_argument("--sentences", type=int, default=1000, help="sentences of the test set to translate")
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.rounds < 1 or flags.sentences < 1:
         raise UserError("--rounds and --sentences must be at least 1")
     sources = lines_of("--data", flags.data / "test.fr")[: flags.sentences]
