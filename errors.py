@@ -15,7 +15,12 @@ class UserError(Exception):
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Print a `UserError` or an error of the operating system as one sentence on stderr and exit with code 2."""
+    """Turn errors that the user can fix into one sentence on stderr, in place of a traceback.
+
+    Raises:
+        SystemExit: with code 2 after a `UserError` or an error of the operating system, which are printed; without a
+            message, with code 130 after Ctrl-C, and with code 0 where the reader of the output has closed it.
+    """
     try:
         yield
         if sys.stdout:

@@ -15,7 +15,7 @@ from sacrebleu.metrics.base import Metric
 from sacrebleu.significance import PairedTest, Result
 
 from errors import UserError, one_sentence
-from translation.files import read_lines
+from translation.files import lines_of
 from translation.flags import add_model_flags, add_search_flags, check_output, load_translator, search_options
 from translation.translator import Translator
 
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parse(arguments)
     options = search_options(flags)
     # All files are read before anything is translated, so that a missing one is reported at once.
-    baseline = lines_of(flags.baseline, "--baseline") if flags.baseline else []
-    hypotheses = lines_of(flags.hypotheses, "--hypotheses") if flags.hypotheses else []
+    baseline = lines_of("--baseline", flags.baseline) if flags.baseline else []
+    hypotheses = lines_of("--hypotheses", flags.hypotheses) if flags.hypotheses else []
     translator = None if flags.hypotheses else load_translator(flags)
     test = read_test_set(flags, translator)
     if flags.hypotheses:
@@ -115,8 +115,8 @@ def read_test_set(flags: argparse.Namespace, translator: Translator | None) -> T
     if flags.testset:
         sources, references = download(flags.testset, flags.langpair)
     elif flags.reference:
-        sources = lines_of(flags.source, "--source") if flags.source else None
-        references = lines_of(flags.reference, "--reference")
+        sources = lines_of("--source", flags.source) if flags.source else None
+        references = lines_of("--reference", flags.reference)
     else:
         assert translator  # without --reference there are no --hypotheses
         data = translator.corpus()
@@ -147,15 +147,7 @@ def download(testset: str, langpair: str) -> tuple[list[str], list[str]]:
         )
     except OSError as error:
         raise UserError(f"--testset {testset} cannot be downloaded: {error}") from error
-    return lines_of(Path(source), "--testset"), lines_of(Path(reference), "--testset")
-
-
-def lines_of(path: Path, flag: str) -> list[str]:
-    """Return the lines of a text file; UserError names the flag of a missing one."""
-    if not path.is_file():
-        raise UserError(f"{flag} {path} is missing")
-    with path.open("rb") as stream:
-        return list(read_lines(stream, str(path)))
+    return lines_of("--testset", Path(source)), lines_of("--testset", Path(reference))
 
 
 def compare_lengths(name: object, lines: list[str], other: object, others: list[str]) -> None:

@@ -26,8 +26,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from data.module import TranslationData
 from errors import DISK_FULL, UserError, one_sentence
+from files import write_atomically
 from model import TransformerConfig
 from training.checkpoints import (
+    LAST,
     AtomicCheckpointIO,
     Interrupted,
     LastCheckpoint,
@@ -42,17 +44,17 @@ from training.log import SeededSteps, TrainingLog
 from training.memory import keep_few_kernels, keep_freed_memory
 from training.module import TrainingConfig, TranslationModule
 from training.progress import RunProgress
-from training.watch import WatchAttention
+from training.watch import WatchAttention, watched_sentences
 from translation.checkpoint import read_checkpoint
+from translation.files import RUNS
 from translation.translator import Translator
 from visualization.align import best_reading, gold_links
-from visualization.export import write_atomically
 from visualization.live import MAX_PARAMETERS, count_parameters, live
 from visualization.sentence import maps_of_pair
 
-RUNS = Path("runs")
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "phrasebook.yaml"
 EXAMPLES = {"fr": "Je suis heureux.", "en": "I am happy."}  # by source language, for the finished model
+MAX_MINUTES = 1_000_000  # --save_every_minutes: about two years
 ALIGNED_PAIRS = 300  # of the validation split, on which the cross-attention for alignment is chosen
 
 # Arguments of Lightning's Trainer that are no flags: this program sets them, relies on their defaults or has no use for
@@ -106,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         logger.info(describe_device(trainer))
         if settings.init_from and not checkpoint:
             logger.info(f"sizes, tokenizer and weights come from {settings.init_from}, whatever the configuration says")
-        data.load()  # reports errors in the corpus before anything is written
+        # Errors in the corpus and in data.watch are reported before anything is written.
+        data.load()
+        watched_sentences(data)
         logger.info(f"model: {sum(p.numel() for p in module.parameters()):,} parameters")
         if settings.ckpt_path is None:
             run.mkdir(parents=True, exist_ok=True)
@@ -114,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.save(settings, run / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
 
     # Training.
-    best, last = run / "best.ckpt", run / "last.ckpt"
+    best, last = run / "best.ckpt", run / LAST
     with explained_stops(settings.name, trainer.global_rank):
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
         if best.exists():  # a short run may end before its first validation
@@ -138,12 +142,14 @@ def make_parser() -> ArgumentParser:
     parser.add_class_arguments(TransformerConfig, "model")
     parser.add_class_arguments(TrainingConfig, "training")
     parser.add_class_arguments(TranslationData, "data")
-    replaced = {"precision", "val_check_interval"}
+    replaced = {"precision", "val_check_interval", "log_every_n_steps"}
     parser.add_class_arguments(L.Trainer, "trainer", instantiate=False, skip=NO_FLAGS | replaced)
     precision = "one of Lightning's, or `auto`: bf16-mixed where the hardware has bfloat16 instructions, else 32-true"
     parser.add_argument("--trainer.precision", type=str, default="auto", help=precision)
     interval = "training batches between two validations, counted across epochs"
     parser.add_argument("--trainer.val_check_interval", type=PositiveInt, default=1000, help=interval)
+    rows = "updates between two rows of metrics.csv"
+    parser.add_argument("--trainer.log_every_n_steps", type=PositiveInt, default=50, help=rows)
     parser.link_arguments("data.vocab_size", "model.vocab_size")
     parser.link_arguments("data.seed", "training.seed")
     return parser
@@ -208,8 +214,11 @@ def make_trainer(settings: Namespace, run: Path, first_step: int) -> L.Trainer:
         first_step: number of updates that were made before.
 
     Raises:
-        UserError: flags of the Trainer contradict each other or the machine.
+        UserError: --save_every_minutes is out of range, or flags of the Trainer contradict each other, the machine or
+            the packages that are installed.
     """
+    if not 0 <= settings.save_every_minutes <= MAX_MINUTES:
+        raise UserError(f"--save_every_minutes must be from 0 to {MAX_MINUTES:,}, not {settings.save_every_minutes}")
     flags = dict(settings.trainer)
     flags["precision"] = choose_precision(flags["precision"], flags["accelerator"])
     log = TrainingLog()
@@ -244,7 +253,7 @@ def make_trainer(settings: Namespace, run: Path, first_step: int) -> L.Trainer:
             enable_model_summary=False,
             **flags,
         )
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, ImportError) as error:  # some flags need a package of their own
         raise UserError(f"trainer: {' '.join(str(error).split())}") from None
 
 
@@ -262,11 +271,11 @@ def describe_device(trainer: L.Trainer) -> str:
 
 @contextmanager
 def explained_stops(name: str, rank: int) -> Iterator[None]:
-    """Turn a signal, a full disk and an error of the Trainer into one sentence that says how to resume.
+    """Turn a signal, a full disk, a full GPU and an error of the Trainer into one sentence that says how to go on.
 
     Raises:
         SystemExit: a signal stopped the run.
-        UserError: the disk is full, or the Trainer cannot do what its flags say.
+        UserError: the disk or a GPU is full, or the Trainer cannot do what its flags say.
     """
     resume = f"resume by: uv run train.py --name {name} --ckpt_path last"
     # TensorBoard writes in a thread of its own; when that fails, the main thread gets the same error at the next row.
@@ -281,6 +290,13 @@ def explained_stops(name: str, rank: int) -> Iterator[None]:
         raise SystemExit(128 + stopped.signum) from None
     except MisconfigurationException as error:
         raise UserError(" ".join(str(error).split())) from None
+    except torch.OutOfMemoryError:
+        last = RUNS / name / LAST
+        keep = f", and --init_from {last} to keep its weights" if last.exists() else ""
+        # A resumed run has the same batches.
+        raise UserError(
+            f"the GPU has too little memory: start a run of another --name with a lower --data.batch_tokens{keep}"
+        ) from None
     except OSError as error:
         if not disk_is_full(error):
             raise
@@ -299,9 +315,9 @@ def disk_is_full(error: BaseException | None) -> bool:
 @rank_zero_only
 def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
     """Write into a checkpoint which cross-attention aligns words best, if the corpus knows its alignments."""
-    data.load()
-    if "phrasebook" not in data.corpora:
+    if "phrasebook" not in data.paths:  # a file may have this name, too: `data.corpora` has short names
         return
+    data.load()
     val = data.corpora["phrasebook"]["val"]
     translator = Translator.load(checkpoint, device="cpu")
     rows = val.select(range(min(ALIGNED_PAIRS, len(val)))).to_list()
@@ -315,10 +331,10 @@ def keep_alignment(checkpoint: Path, data: TranslationData) -> None:
 def show(checkpoint: Path) -> None:
     """Print the translation of one sentence and the command that translates more, and write a page of the model."""
     translator = Translator.load(checkpoint, device="cpu")
-    sentence = EXAMPLES.get(translator.source_lang, "...")
-    if sentence in EXAMPLES.values():
+    sentence = EXAMPLES.get(translator.source_lang)
+    if sentence:
         print(f"\n{sentence} → {translator.translate([sentence])[0]}")
-    print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence}"')
+    print(f'Next: uv run translate.py --checkpoint {checkpoint} "{sentence or "..."}"')
     if count_parameters(translator.model) <= MAX_PARAMETERS:
         page = write_atomically(checkpoint.parent / "translator.html", live(translator))
         print(f"Open {page} in a browser: it translates what you type and shows every attention weight.")

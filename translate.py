@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     lines, window, total = open_input(flags)
     # An incomplete output is called OUTPUT.part, so that OUTPUT is complete whenever it exists.
-    part = flags.output.with_name(f"{flags.output.name}.part") if flags.output else None
+    target = flags.output.resolve() if flags.output else None  # a symbolic link is followed, not replaced
+    part = target.with_name(f"{target.name}.part") if target else None
     done = finished_lines(part) if part and flags.resume else 0
     if done:
         print(f"--resume: {done} lines of {flags.output} are translated already", file=sys.stderr)
@@ -51,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             output.flush()
             done += len(batch)
             show(done)
-    if part:
+    if part and target:
         output.close()
-        part.replace(flags.output)
+        part.replace(target)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -92,7 +93,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def open_input(flags: argparse.Namespace) -> tuple[Iterator[str], int, int]:
     """Return the lines to translate, how many of them to translate together, and their number (0 if unknown)."""
     if flags.text:
-        return iter(flags.text), WINDOW, len(flags.text)
+        # Python decodes an invalid byte of an argument to a surrogate, which cannot be written.
+        raw = (text.encode(errors="surrogateescape") for text in flags.text)
+        return read_lines(raw, "the arguments"), WINDOW, len(flags.text)
     if flags.input:
         with flags.input.open("rb") as stream:
             total = sum(1 for _ in stream)

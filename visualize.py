@@ -17,29 +17,31 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errors import UserError, one_sentence
-from translation.files import read_lines
+from files import write_atomically
+from translation.files import RUNS, lines_of
 from translation.flags import add_checkpoint_flags, check_output, chosen_checkpoint
 from translation.hypothesis import SearchOptions
-from translation.translator import MAX_SOURCE_TOKENS, Translator
+from translation.maps import KINDS
+from translation.translator import Translator
 from visualization import ablation
 from visualization.ablation import Head, Sample, Scores, ablate, sample_of_corpus
 from visualization.align import SIDES, Reading, align_line, default_reading, pharaoh
-from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps, write_atomically
+from visualization.export import FORMATS, PICTURE_FORMATS, export, named_maps
 from visualization.history import history
 from visualization.lesson import lesson
 from visualization.live import WEIGHT_FORMATS, live
 from visualization.report import alignment_report, pronoun_report
-from visualization.sentence import KINDS, maps_of, maps_of_pair
+from visualization.sentence import encode_pair, maps_of, maps_of_pair
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one of the commands."""
     flags = build_parser().parse_args(arguments)
+    if flags.command in ("lesson", "live", "align", "history"):  # `export` writes a folder
+        check_output("--output", flags.output)
     if flags.command == "history":  # needs the folder of a run, but no model
         run_history(flags)
         return
-    if flags.command == "live":
-        check_output("--output", flags.output)
     options = SearchOptions(beam_size=getattr(flags, "beam_size", 4))  # the live page has its own choice
     translator = Translator.load(chosen_checkpoint(flags))
     commands: dict[str, Callable[..., None]] = {
@@ -225,8 +227,7 @@ def run_ablate(flags: argparse.Namespace, translator: Translator, options: Searc
 
 def run_history(flags: argparse.Namespace) -> None:
     """Write the page of the maps that training kept beside the checkpoint."""
-    check_output("--output", flags.output)
-    run = Path("runs") / flags.name if flags.name else chosen_checkpoint(flags).parent
+    run = RUNS / flags.name if flags.name else chosen_checkpoint(flags).parent
     print(write_atomically(flags.output, history(run)))
 
 
@@ -244,29 +245,6 @@ def choose_reading(flags: argparse.Namespace, translator: Translator) -> Reading
     # The default head was chosen for the default layer only.
     head = default.head if flags.head is None and layer == default.layer else flags.head
     return Reading(layer, head, flags.side or default.side)
-
-
-def encode_pair(
-    translator: Translator, source: str, target: str, source_name: str, target_name: str
-) -> tuple[list[int], list[int]]:
-    """Return the ids of a sentence and of a given translation.
-
-    Raises:
-        UserError: one of them is too long; the message names it.
-    """
-    source_ids, target_ids = translator.tokenizer.encode([source, target])
-    for name, ids in ((source_name, source_ids), (target_name, target_ids)):
-        if len(ids) > MAX_SOURCE_TOKENS:
-            raise UserError(f"{name} has {len(ids)} tokens, but with --target at most {MAX_SOURCE_TOKENS} are possible")
-    return source_ids, target_ids
-
-
-def lines_of(flag: str, path: Path) -> list[str]:
-    """Return the lines of the file that a flag names."""
-    if not path.is_file():
-        raise UserError(f"{flag} {path} is missing")
-    with path.open("rb") as stream:
-        return list(read_lines(stream, str(path)))
 
 
 def check_not_blank(texts: Sequence[str]) -> None:

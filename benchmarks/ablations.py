@@ -24,6 +24,7 @@ from errors import UserError, one_sentence
 from model import MultiHeadAttention
 from training.hardware import has_bf16_matmul
 from training.module import TranslationModule
+from translation.flags import check_output
 
 
 class LossOnLogits(TranslationModule):
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="file for rows and figures")
     parser.add_argument("--rounds", type=int, default=8, help="turns of each training after one to warm up")
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.rounds < 1:
         raise UserError(f"--rounds must be at least 1, not {flags.rounds}")
     prepare(flags.data)[1].data.load()  # fills the cache of prepared corpora before the children read it

@@ -8,7 +8,7 @@ import numpy as np
 from sacrebleu.metrics import CHRF
 
 from errors import UserError, one_sentence
-from evaluate import lines_of
+from translation.files import lines_of
 from translation.flags import add_model_flags, add_search_flags, load_translator, search_options
 
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_model_flags(parser)
     add_search_flags(parser)
     flags = parser.parse_args(arguments)
-    sources, references = lines_of(flags.source, "--source"), lines_of(flags.reference, "--reference")
+    sources, references = lines_of("--source", flags.source), lines_of("--reference", flags.reference)
     if len(sources) != len(references) or not sources:
         raise UserError(f"{flags.source} and {flags.reference} must correspond line by line, and not be empty")
     translator = load_translator(flags)

@@ -12,7 +12,8 @@ import ctranslate2
 
 from benchmarks.machine import device, report
 from errors import UserError, one_sentence
-from evaluate import lines_of
+from translation.files import lines_of
+from translation.flags import check_output
 from translation.hypothesis import SearchOptions
 from translation.translator import BATCH_SIZE, Translation, Translator
 
@@ -28,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--sentences", type=int, default=1000, help="lines of the test set to translate")
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.sentences < 1:
         raise UserError(f"--sentences must be at least 1, not {flags.sentences}")
-    lines = lines_of(flags.data / "test.fr", "--data")[: flags.sentences]
+    lines = lines_of("--data", flags.data / "test.fr")[: flags.sentences]
 
     figures: dict[str, Sequence[float]] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -25,6 +25,8 @@ import numpy as np
 import torch
 
 from data.phrasebook import Grammar
+from errors import UserError, one_sentence
+from translation.flags import check_output
 
 ROOT = Path(__file__).parent.parent
 STEPS = 30
@@ -89,7 +91,6 @@ def train_here(
     os.dup2(output, 1)
     os.dup2(output, 2)
     import train
-    from errors import one_sentence
 
     for patch, *values in patches:
         patch(*values)
@@ -205,6 +206,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--times", type=int, default=25, help="kills at each kind of moment")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     options = parser.parse_args(arguments)
+    check_output("--json", options.json)
+    if options.times < 1:
+        raise UserError(f"--times must be at least 1, not {options.times}")
     table = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -227,4 +231,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_sentence():
+        main()

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
-from translation.ctranslate2_engine import usable_cores
+from translation.ctranslate2_engine import usable_threads
 
 PACKAGES = ("torch", "lightning", "transformers", "ctranslate2", "sentencepiece")
 MATMULS = {"cpu": (2048, 256, 1024), "cuda": (8192, 4096, 4096)}  # rows, inner and outer width
@@ -95,7 +95,7 @@ def report(title: str, rows: list[dict[str, Any]], figures: dict[str, Sequence[f
         result = {
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "processor": processor(),
-            "cores": usable_cores(),
+            "cores": usable_threads(),
             "matmul_gflops": rates,
             "versions": {name: version(name) for name in PACKAGES},
             "rows": rows,

@@ -24,6 +24,7 @@ from data.module import TranslationData
 from errors import UserError, one_sentence
 from training.memory import keep_few_kernels, keep_freed_memory
 from training.module import TranslationModule
+from translation.flags import check_output
 from translation.hypothesis import SearchOptions
 from translation.translator import BATCH_SIZE, Translator
 
@@ -143,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     marian = "of training Hugging Face MarianMT after ours (default: it is not trained)"
     parser.add_argument("--marian_seconds", type=float, default=0, help=marian)
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.seconds <= 0 or flags.marian_seconds < 0:
         raise UserError("--seconds must be above 0, and --marian_seconds at least 0")
     curves = {"this project": train_ours(flags.data, flags.seconds, flags.bleu)}

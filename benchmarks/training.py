@@ -21,6 +21,7 @@ from errors import UserError, one_sentence
 from training.hardware import has_bf16_matmul
 from training.memory import keep_few_kernels, keep_freed_memory
 from training.module import TranslationModule
+from translation.flags import check_output
 
 STEPS = 3  # of one turn
 OURS = "this project"
@@ -91,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="file for rows and figures")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each system after one to warm up")
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.rounds < 1:
         raise UserError(f"--rounds must be at least 1, not {flags.rounds}")
     prepare(flags.data)[1].data.load()  # fills the cache of prepared corpora before the children read it

@@ -23,10 +23,11 @@ from benchmarks.child import Child, tree_memory
 from benchmarks.machine import device, now, report
 from data.tokenizer import Tokenizer, normalise
 from errors import UserError, one_sentence
-from evaluate import lines_of
 from translation.checkpoint import read_checkpoint
 from translation.conversion import convert
-from translation.ctranslate2_engine import usable_cores
+from translation.ctranslate2_engine import usable_threads
+from translation.files import lines_of
+from translation.flags import check_output
 from translation.hypothesis import SearchOptions, max_length
 from translation.translator import BATCH_SIZE, EngineName, Translator
 
@@ -62,7 +63,7 @@ class Library:
 
     def __init__(self, folder: Path, compute_type: str) -> None:
         self.tokenizer = Tokenizer((folder / "sentencepiece.model").read_bytes())
-        threads = {"inter_threads": usable_cores(), "intra_threads": 1} if device().type == "cpu" else {}
+        threads = {"inter_threads": usable_threads(), "intra_threads": 1} if device().type == "cpu" else {}
         self.translator = ctranslate2.Translator(str(folder), device().type, compute_type=compute_type, **threads)
 
     def translate(self, texts: Sequence[str], options: SearchOptions, batches: int) -> list[str]:
@@ -234,10 +235,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of each system")
     parser.add_argument("--sentences", type=int, default=1000, help="sentences of the test set to translate")
     flags = parser.parse_args(arguments)
+    check_output("--json", flags.json)
     if flags.rounds < 1 or flags.sentences < 1:
         raise UserError("--rounds and --sentences must be at least 1")
-    sources = lines_of(flags.data / "test.fr", "--data")[: flags.sentences]
-    references = lines_of(flags.data / "test.en", "--data")[: flags.sentences]
+    sources = lines_of("--data", flags.data / "test.fr")[: flags.sentences]
+    references = lines_of("--data", flags.data / "test.en")[: flags.sentences]
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from data.streaming import StreamedBatches
 from data.tokenizer import Tokenizer
 from data.variants import with_variants
 from errors import UserError
+from files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,10 @@ class TranslationData(L.LightningDataModule):
         if h.variants or h.made_up:
             for splits in self.corpora.values():
                 splits["train"] = self._with_variants(splits["train"])
-        self.tokenizer = self.given_tokenizer or self._train_tokenizer(repeated(self.corpora, self.weights))
+        if self.given_tokenizer is None:
+            self.tokenizer = self._train_tokenizer(repeated(self.corpora, self.weights))
+        else:
+            self.tokenizer = self.given_tokenizer
         for name, splits in self.corpora.items():
             if h.streaming:
                 del splits["train"]
@@ -224,9 +228,7 @@ class TranslationData(L.LightningDataModule):
         if not file.exists():
             tokenizer = Tokenizer.train(both_sides(train), h.vocab_size)
             file.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = file.with_suffix(f".{os.getpid()}")
-            unfinished.write_bytes(tokenizer.model)
-            unfinished.replace(file)
+            write_atomically(file, tokenizer.model)
         return Tokenizer(file.read_bytes())
 
     def _tokenise(self, name: str, split: str, ds: Dataset) -> Dataset:
@@ -261,6 +263,16 @@ class TranslationData(L.LightningDataModule):
             reason[too_long] = DropReason.TOO_MANY_TOKENS
             ds = ds.select(np.flatnonzero(fits))
         return ds, reason
+
+    @cached_property
+    def fingerprint(self) -> str | None:
+        """Hash of the training pairs and their order, which tells whether the corpus has changed; None for a stream."""
+        splits = self.load()
+        if "train" not in splits:
+            return None
+        # Of the pairs of each corpus once: `data.weights`, which repeats them, is a setting.
+        hashes = [column(splits["train"], "pair_hash") for splits in self.corpora.values()]
+        return hashlib.sha256(np.concatenate(hashes).astype("<i8").tobytes()).hexdigest()
 
     def texts(self, split: str) -> tuple[list[str], list[str]]:
         """Return the source and the reference sentences of a split, one corpus after the other."""

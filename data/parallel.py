@@ -41,6 +41,9 @@ def pair_up(files: list[CorpusFile], source_lang: str, target_lang: str) -> tupl
     Args:
         files: of one folder. If a file exists plain and compressed, the plain one counts.
         source_lang, target_lang: endings.
+
+    Raises:
+        UserError: a file that is named exactly as a split (`train.fr`) has no counterpart.
     """
     by_stem: dict[str, dict[str, CorpusFile]] = {}
     for file in sorted(files, key=lambda file: file.path.name != file.plain_name):  # plain files first

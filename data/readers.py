@@ -166,7 +166,7 @@ def find_files(where: Path, subset: str | None) -> dict[str, list[CorpusFile]]:
         subset: name of the folder that holds the files, or their folders.
 
     Raises:
-        UserError: if there are files of several kinds, or files that belong to no split.
+        UserError: if there are files of several kinds, files that belong to no split, or no train split.
     """
     if is_folder(where):
         inside = files_in(where, recursive=True)
@@ -180,6 +180,8 @@ def find_files(where: Path, subset: str | None) -> dict[str, list[CorpusFile]]:
     if len(endings) > 1:
         raise UserError(f"{where} holds files of several kinds ({', '.join(endings)}): give one of them as data.path")
     if len(files) == 1:
+        if is_folder(where):
+            refuse_held_out(files[0], where)
         return {"train": files}
     by_split: dict[str, list[CorpusFile]] = {}
     for file in files:
@@ -192,6 +194,15 @@ def find_files(where: Path, subset: str | None) -> dict[str, list[CorpusFile]]:
         if len(folders) > 1:
             raise UserError(f"{where} has several folders of {split}: {', '.join(folders)}; choose by data.subset")
     return {split: by_split[split] for split in SPLITS if split in by_split}
+
+
+def refuse_held_out(file: CorpusFile, where: Path) -> None:
+    """Raise a UserError if the only file of a folder or zip archive is named as val or test."""
+    folder = PurePath(file.name).relative_to(where).parent.name
+    if (split_in(file.plain_name) or split_of(folder)) in ("val", "test"):
+        raise UserError(
+            f"{where} has no train split, only {file.name}: add train, or name the file in data.path to train on it"
+        )
 
 
 @contextmanager

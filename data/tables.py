@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path
@@ -15,6 +16,8 @@ from data.files import CorpusFile
 from data.parallel import scan_lines
 from data.splits import split_of
 from errors import UserError
+
+logger = logging.getLogger(__name__)
 
 SEPARATED = (".tsv", ".csv", ".txt")
 BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}  # of `datasets`, by ending
@@ -144,9 +147,21 @@ def load_files(files: dict[str, list[CorpusFile]], *, streaming: bool) -> dict[s
 
 
 def load_from_hub(path: str, subset: str | None, *, streaming: bool) -> dict[str, Rows]:
-    """Return the rows of a Hub data set by split, with all their columns."""
-    found = load_dataset(path, subset, streaming=streaming)
-    return {split: ds for name, ds in found.items() if (split := split_of(name))}
+    """Return the rows of a Hub data set by split, with all their columns, and log which of its splits are not read.
+
+    Of several names for one split (`validation` and `dev`), the first counts.
+    """
+    by_split: dict[str, Rows] = {}
+    ignored = []
+    for name, ds in load_dataset(path, subset, streaming=streaming).items():
+        split = split_of(name)
+        if split and split not in by_split:
+            by_split[split] = ds
+        else:
+            ignored.append(name)
+    if ignored:
+        logger.info(f"{path}: not read: {', '.join(ignored)}")
+    return by_split
 
 
 def check_json_lines(file: CorpusFile) -> None:

@@ -1,7 +1,7 @@
 """The network: token ids -> logits.
 
 `attention.py` holds the equation and its heads, `transformer.py` the layers around them, `intervention.py` changes of
-single heads for experiments. Dimensions, used in every shape comment of this project:
+single heads for experiments. Dimensions, used in the shape comments of `model/` and `translation/`:
 
     B  sentences in a batch          H  heads
     T  target length (queries)       D  width of one head, d_k = C / H

@@ -95,6 +95,11 @@ class MultiHeadAttention(nn.Module):
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
+def layers_of(model: nn.Module) -> dict[str, MultiHeadAttention]:
+    """Return the attention layers of a model by module path."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, MultiHeadAttention)}
+
+
 @contextmanager
 def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Record the attention weights of forward passes inside the `with` block.
@@ -108,7 +113,7 @@ def attention_maps(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         A dictionary from module path (`encoder.0.self_attention`) to weights (B, H, T, S).
     """
     maps: dict[str, Tensor] = {}
-    layers = {path: module for path, module in model.named_modules() if isinstance(module, MultiHeadAttention)}
+    layers = layers_of(model)
     previous = {path: layer.recorder for path, layer in layers.items()}
     for path, layer in layers.items():
         layer.recorder = partial(maps.__setitem__, path)

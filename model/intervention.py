@@ -1,14 +1,14 @@
 """Changes of single attention heads, made from outside by hooks: the layers have no flag for them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from errors import UserError
-from model.attention import MultiHeadAttention
+from model.attention import MultiHeadAttention, layers_of
 
 # What happens to a head: its output becomes zero, its weights become uniform, or its output is replaced by a tensor.
 Change = Literal["off", "uniform"] | Tensor
@@ -29,26 +29,27 @@ def intervene(model: nn.Module, changes: Mapping[str, Mapping[int, Change]]) -> 
             - `"off"`: the output of the head is zero.
             - `"uniform"`: the head has the same weight on every key that the mask allows.
             - a tensor: the output of the head is replaced, for example by its output for another sentence of as many
-              tokens, which `head_outputs` records. Shape (T, D) or (B, T, D). In a decoding step T is 1, so that heads
-              of the encoder can be patched in a search, but not heads of the decoder.
+              tokens, which `head_outputs` records. Shape (T, D) for every sentence of the batch, or (B, T, D). A
+              decoding step computes one token (self-attention) or K hypotheses (cross-attention) and no whole
+              sentence, so only heads of the encoder can be patched in a search.
 
     Raises:
-        UserError: a layer or head does not exist, a change is unknown, or a replaced output has another shape.
+        UserError: a layer or head does not exist, a change is unknown, a replaced output has another shape, or a search
+            uses a head of the decoder whose output is replaced.
 
     Source of patching: Vig et al. 2020, "Investigating Gender Bias in Language Models Using Causal Mediation Analysis".
     """
     # All changes are checked before the first hook is registered.
     hooks = [
-        hook_of(find_layer(model, path), path, head, change)
+        register
         for path, heads in changes.items()
         for head, change in heads.items()
+        for register in hooks_of(find_layer(model, path), path, head, change)
     ]
-    handles = [register() for register in hooks]
-    try:
+    with ExitStack() as handles:
+        for register in hooks:
+            handles.callback(register().remove)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -75,11 +76,6 @@ def head_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
-def layers_of(model: nn.Module) -> dict[str, MultiHeadAttention]:
-    """Return the attention layers of a model by module path."""
-    return {path: module for path, module in model.named_modules() if isinstance(module, MultiHeadAttention)}
-
-
 def find_layer(model: nn.Module, path: str) -> MultiHeadAttention:
     """Return one attention layer.
 
@@ -92,8 +88,8 @@ def find_layer(model: nn.Module, path: str) -> MultiHeadAttention:
     return layers[path]
 
 
-def hook_of(layer: MultiHeadAttention, path: str, head: int, change: Change) -> Callable[[], Any]:
-    """Return a function that registers the hook of one change and returns its handle.
+def hooks_of(layer: MultiHeadAttention, path: str, head: int, change: Change) -> list[Callable[[], Any]]:
+    """Return functions each of which registers one hook of a change and returns its handle.
 
     The input of `w_o` is the concatenation of the heads' outputs, where a head is switched off or patched. The output
     of `w_q` is the concatenation of their queries: a query of zero has the same score, zero, with every key, and the
@@ -107,21 +103,14 @@ def hook_of(layer: MultiHeadAttention, path: str, head: int, change: Change) -> 
     if isinstance(change, Tensor):
         width = layer.w_o.in_features // layer.n_heads
         if change.dim() not in (2, 3) or change.size(-1) != width:
-            raise UserError(f"{path}, head {head}: a replaced output has shape (T, {width}), not {tuple(change.shape)}")
+            shapes = f"(T, {width}) or (B, T, {width})"
+            raise UserError(f"{path}, head {head}: a replaced output has shape {shapes}, not {tuple(change.shape)}")
     elif change not in ("off", "uniform"):
         raise UserError(f"{path}, head {head}: {change!r} is not a change: give 'off', 'uniform' or a tensor")
 
     def replace(concatenated: Tensor, value: Tensor | float) -> Tensor:
         """Return (B, T, C) with the D columns of the head replaced."""
         heads = concatenated.unflatten(-1, (layer.n_heads, -1)).clone()  # (B, T, H, D)
-        if isinstance(value, Tensor):
-            n_given, n_queries = value.size(-2), heads.size(1)
-            if n_given != n_queries:
-                raise UserError(
-                    f"{path}, head {head}: the replaced output has {n_given} tokens, the sentence {n_queries}; a step "
-                    "of the search computes one token of the decoder, so that only heads of the encoder can be replaced"
-                )
-            value = value.to(heads)
         heads[:, :, head] = value
         return heads.flatten(-2)
 
@@ -129,8 +118,50 @@ def hook_of(layer: MultiHeadAttention, path: str, head: int, change: Change) -> 
         return replace(queries, 0.0)
 
     def of_outputs(_: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor]:
-        return (replace(args[0], change if isinstance(change, Tensor) else 0.0),)
+        return (replace(args[0], 0.0),)
 
-    if isinstance(change, str) and change == "uniform":
-        return partial(layer.w_q.register_forward_hook, of_queries)
-    return partial(layer.w_o.register_forward_pre_hook, of_outputs)
+    if isinstance(change, Tensor):
+        return patch_hooks(layer, f"{path}, head {head}", change, replace)
+    if change == "uniform":
+        return [partial(layer.w_q.register_forward_hook, of_queries)]
+    return [partial(layer.w_o.register_forward_pre_hook, of_outputs)]
+
+
+def patch_hooks(
+    layer: MultiHeadAttention, name: str, patch: Tensor, replace: Callable[[Tensor, Tensor], Tensor]
+) -> list[Callable[[], Any]]:
+    """Return functions that register the hooks of one replaced output.
+
+    Args:
+        layer: the attention layer.
+        name: of the head, in messages.
+        patch: (T, D) or (B, T, D).
+        replace: puts a patch into concatenated outputs (B, T, C).
+    """
+    # A decoding step calls `attend` alone, and so no hook of the layer itself.
+    in_forward: list[bool] = []
+
+    def enter(*_: Any) -> None:
+        in_forward.append(True)
+
+    def leave(*_: Any) -> None:
+        in_forward.clear()
+
+    def of_outputs(_: nn.Module, args: tuple[Any, ...]) -> tuple[Tensor]:
+        n_sentences, n_queries = args[0].shape[:2]
+        if not in_forward:
+            raise UserError(
+                f"{name}: a step of the search computes no whole sentence of the decoder, so that only heads of the "
+                "encoder can be replaced"
+            )
+        if patch.size(-2) != n_queries:
+            raise UserError(f"{name}: the replaced output has {patch.size(-2)} tokens, the sentence {n_queries}")
+        if patch.dim() == 3 and len(patch) not in (1, n_sentences):
+            raise UserError(f"{name}: the replaced output has {len(patch)} sentences, the batch {n_sentences}")
+        return (replace(args[0], patch.to(args[0])),)
+
+    return [
+        partial(layer.register_forward_pre_hook, enter),
+        partial(layer.w_o.register_forward_pre_hook, of_outputs),
+        partial(layer.register_forward_hook, leave, always_call=True),
+    ]

@@ -61,7 +61,8 @@ class TransformerConfig:
 def sinusoids(length: int, d_model: int) -> Tensor:
     """Position encodings: pos -> sin(pos / 10000^(2i / d_model)) in column 2i, cos of the same angle in column 2i + 1.
 
-    Like the hands of d_model / 2 clocks, each slower than the one before, the columns together identify a position.
+    Each pair of columns has a lower frequency than the pair before it. The d_model / 2 angles together identify a
+    position.
 
     Args:
         length: number of positions 0, 1, ...

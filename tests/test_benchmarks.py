@@ -1,5 +1,6 @@
 """Benchmarks: systems in processes of their own, and our weights in Hugging Face's network."""
 
+import importlib
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -96,6 +97,20 @@ def test_hugging_face_with_our_weights_computes_our_logits() -> None:
     with torch.inference_mode():
         output = m2m100(ours)(input_ids=src, attention_mask=(src != PAD).long(), decoder_input_ids=tgt)
         torch.testing.assert_close(output.logits.cpu(), ours(src, tgt), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ablations", "equality", "faults", "time_to_bleu", "training", "translation"])
+def test_a_benchmark_refuses_a_wrong_output_before_it_begins(name: str, tmp_path: Path) -> None:
+    if name not in ("equality", "faults"):
+        pytest.importorskip("transformers")
+    benchmark = importlib.import_module(f"benchmarks.{name}")
+    needed = {"faults": [], "equality": ["--data=x", "--checkpoint=x"], "translation": ["--data=x", "--checkpoint=x"]}
+    with pytest.raises(UserError, match=r"--json .*folder does not exist"):
+        benchmark.main([*needed.get(name, ["--data=x"]), f"--json={tmp_path / 'absent' / 'file'}"])
+    if name == "faults":
+        with pytest.raises(UserError, match="--times must be at least 1"):
+            benchmark.main(["--times=0"])
 
 
 # --- judged sentences

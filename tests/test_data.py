@@ -34,6 +34,7 @@ import pytest
 import sentencepiece as spm
 import torch
 from conftest import TINY
+from datasets import Dataset
 from programs import ROOT
 
 from constants import EOS, MAX_TOKENS, PAD, UNK
@@ -44,6 +45,7 @@ from data.files import CorpusFile
 from data.module import TranslationData
 from data.parallel import pair_up, pairs_by_split
 from data.streaming import StreamedBatches
+from data.tables import load_from_hub
 from data.tokenizer import Tokenizer, normalise
 from data.variants import made_up_name, typed, with_made_up
 from errors import UserError, one_sentence
@@ -399,6 +401,27 @@ def test_a_unit_of_tmx_is_read_without_codes_in_any_variant_of_a_language(
     assert "1 with an empty side" in caplog.text
 
 
+def test_a_file_that_the_path_names_is_train_and_so_is_the_one_file_of_a_folder_called_test(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    for name in ("test.tsv", "corpus.tsv"):
+        table = "".join(f"{fr}\t{en}\n" for fr, en in [("fr", "en"), *PAIRS])
+        (tmp_path / "test" / name).write_text(table, encoding="utf-8")
+        path = tmp_path / "test" / name if name == "test.tsv" else tmp_path / "test"
+        assert len(data(path).load()["train"]) == len(PAIRS) * 9 // 10
+        (tmp_path / "test" / name).unlink()
+
+
+def test_splits_of_the_hub_that_are_not_read_are_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = {name: Dataset.from_dict({"split": [name]}) for name in ("train", "validation", "dev", "extra")}
+    monkeypatch.setattr("data.tables.load_dataset", lambda *_, **__: found)
+    with caplog.at_level("INFO"):
+        splits = load_from_hub("org/name", None, streaming=False)
+    assert {split: list(ds["split"]) for split, ds in splits.items()} == {"train": ["train"], "val": ["validation"]}
+    assert "org/name: not read: dev, extra" in caplog.text
+
+
 @pytest.mark.parametrize("kind", ["tsv", "csv"])
 def test_words_that_a_table_may_take_for_a_missing_value_are_text(kind: str, tmp_path: Path) -> None:
     words = ["None", "NA", "null", "nan", "N/A"]
@@ -455,6 +478,16 @@ def test_every_validation_has_the_same_sentences(corpus: Path) -> None:
     assert len(whole) > 2
     for n in (1, 2):  # as `limit_val_batches` has it
         assert [batch.rows.tolist() for batch in islice(batches, n)] == whole[:n]
+
+
+def test_the_fingerprint_is_that_of_the_training_pairs_and_their_order(corpus: Path, tmp_path: Path) -> None:
+    whole = data(corpus).fingerprint
+    assert whole and data(corpus, batch_tokens=200, vocab_size=370).fingerprint == whole
+    assert data(corpus, streaming=True).fingerprint is None
+    for name, pairs in (("fewer", PAIRS[:279]), ("turned", PAIRS[279::-1])):
+        folder = Path(shutil.copytree(corpus, tmp_path / name))
+        write_pairs(folder, "train", pairs)
+        assert data(folder).fingerprint != whole
 
 
 def test_the_other_direction_swaps_the_sides(corpus: Path) -> None:
@@ -606,6 +639,8 @@ SPLIT_FILES = [f"{split}.{lang}" for split in ("train", "val", "test") for lang 
         ({"corpus.jsonl": b'{"fr": "a", "en": "b"}\n{"fr": "a"\n'}, ("corpus.jsonl, line 2", "not JSON")),
         ({"corpus.jsonl": b'{"translation": {"de": "a", "en": "b"}}\n'}, ("no column 'fr'", "de, en")),
         ({"corpus.parquet": b"PAR1"}, ("cannot be read",)),
+        ({"test.tsv": b"fr\ten\na\tb\n"}, ("has no train split, only", "test.tsv")),
+        ({"val/corpus.jsonl": b'{"fr": "a", "en": "b"}\n'}, ("has no train split, only", "val/corpus.jsonl")),
         ({"en-fr/train.csv": b"fr,en\na,b\n", "en-de/train.csv": b"de,en\na,b\n"}, ("data.subset",)),
         ({"notes.txt": b"a"}, ("holds no corpus", "train.fr + train.en")),
         ({"a.csv": b"fr,en\na,b\n", "b.tsv": b"fr\ten\na\tb\n"}, ("several kinds (.csv, .tsv)",)),

@@ -183,13 +183,15 @@ def test_unknown_layers_heads_and_changes_are_named(changes: Any, message: str) 
         pass
 
 
-def test_a_patch_from_a_sentence_of_another_length_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((5, D), "has 5 tokens, the sentence 6"), ((3, 6, D), "has 3 sentences, the batch 2")],
+)
+def test_a_patch_from_another_length_or_another_batch_is_refused(shape: tuple[int, ...], message: str) -> None:
     model = small()
-    with (
-        intervene(model, {"encoder.0.self_attention": {0: torch.zeros(5, D)}}),
-        pytest.raises(UserError, match="has 5 tokens, the sentence 6"),
-    ):
-        model.encode(ids(1, 6))
+    changes = {"encoder.0.self_attention": {0: torch.zeros(shape)}}
+    with intervene(model, changes), pytest.raises(UserError, match=message):
+        model.encode(ids(2, 6))
 
 
 # --- decoding
@@ -245,11 +247,15 @@ def test_a_search_with_a_patched_encoder_has_the_log_probability_of_the_patched_
     assert abs(patched[0].log_prob - unpatched) > 0.1
 
 
-def test_a_patched_head_of_the_decoder_is_refused_in_a_search() -> None:
+@pytest.mark.parametrize("path", EVERY_KIND[1:])
+@pytest.mark.parametrize("n_tokens", [5, 1])  # with one token it has the shape of a step
+def test_a_patched_head_of_the_decoder_is_refused_in_a_search(path: str, n_tokens: int) -> None:
     model = small()
-    changes = {"decoder.0.cross_attention": {0: torch.zeros(5, D)}}
-    with intervene(model, changes), pytest.raises(UserError, match="only heads of the encoder"):
-        search_translations(model, ids(1, 6), SearchOptions(1))
+    changes = {path: {0: torch.zeros(n_tokens, D)}}
+    with intervene(model, changes):
+        model(ids(1, 6), ids(1, n_tokens))  # a forward pass allows it
+        with pytest.raises(UserError, match="only heads of the encoder"):
+            search_translations(model, ids(1, 6), SearchOptions(1))
 
 
 @pytest.mark.slow

@@ -61,13 +61,15 @@ def test_line_n_of_the_output_translates_line_n_of_the_input(
     trained: Path, translator: Translator, engine: str, tmp_path: Path
 ) -> None:
     source, output = tmp_path / "in.fr", tmp_path / "out.en"
+    (tmp_path / "folder").mkdir()
+    output.symlink_to(tmp_path / "folder" / "out.en")  # a link is followed, not replaced
     source.write_bytes("\n".join(LINES).encode() + b"\nfin")
     done = run("translate.py", "--input", source, "--output", output, "--engine", engine, cwd=trained)
     assert done.returncode == 0, done.stderr
     found = output.read_bytes().decode().split("\n")
     assert len(found) == len(LINES) + 2 and found[-1] == ""
     assert found[1] == found[3] == "" and done.stdout == ""
-    assert not (tmp_path / "out.en.part").exists()
+    assert output.is_symlink() and not list(tmp_path.rglob("*.part"))
     if engine == "pytorch":
         assert found[0] == translator.translate(["Je suis heureux."])[0]
         assert found[2] == " ".join(translator.translate(["Tu es là.", "Il dort !", "M. Dupont mange."]))
@@ -134,6 +136,10 @@ def test_a_sentence_in_capitals_is_translated_in_lower_case_to_capitals(translat
         ("14:30 !", False),
         ("ÉTÉ 1999", False),
         ("ÇA VA ?", True),
+        ("🅿️", False),
+        ("Ⓐ", False),
+        ("Ⓐ LÀ", False),
+        ("Ⓐ ATTENTION", True),
         ("", False),
     ],
 )
@@ -177,6 +183,7 @@ def test_an_interrupted_output_is_resumed_to_the_same_bytes(
         (["--input=absent.txt"], "absent.txt"),
         (["x", "--output=absent/out"], "folder"),
         (["x", "--output=."], "is a folder"),
+        (["x", "--output=pipe"], "no regular file"),
         (["x", "--attention=half.ckpt"], "--attention half.ckpt"),
     ],
 )
@@ -185,6 +192,8 @@ def test_a_wrong_call_is_refused_in_one_sentence(
 ) -> None:
     (trained / "half.ckpt").write_bytes(checkpoint.read_bytes()[:5000])
     torch.save({"state_dict": {}}, trained / "other.ckpt")
+    if not (trained / "pipe").exists():
+        os.mkfifo(trained / "pipe")
     monkeypatch.chdir(trained)
     with pytest.raises(SystemExit) as stopped, one_sentence():
         translate.main(flags)

@@ -550,6 +550,12 @@ def test_best_ckpt_names_the_cross_attention_that_aligns_words_best(
     assert intact(Path("runs/phrasebook/best.ckpt"))
 
 
+def test_a_file_called_phrasebook_has_no_known_alignments() -> None:
+    corpora = {"phrasebook": {"val": None}}
+    data: Any = SimpleNamespace(paths=["corpora/phrasebook.tsv"], corpora=corpora, load=lambda: corpora)
+    train.keep_alignment(Path("absent.ckpt"), data)  # reads no checkpoint
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_phrasebook")
 def test_each_of_several_corpora_has_scores_of_its_own(
@@ -592,6 +598,13 @@ def test_a_run_begins_with_the_weights_sizes_and_tokenizer_of_another_and_resume
     Path(origin).unlink()  # a run needs only its own files
     train.main(["--name=adapted", "--ckpt_path=last", "--trainer.max_steps=4"])
     assert saved_step(Path("runs/adapted/last.ckpt")) == 4
+    # The tokenizer is that of the origin, whatever the corpus holds.
+    changed = Path(shutil.copytree(corpus, "changed"))
+    for lang in ("fr", "en"):
+        first, *others = (changed / f"train.{lang}").read_text(encoding="utf-8").splitlines(keepends=True)
+        (changed / f"train.{lang}").write_text("".join([*others, first]), encoding="utf-8")
+    with pytest.raises(UserError, match="other training pairs"):
+        train.main(["--name=adapted", "--ckpt_path=last", "--trainer.max_steps=6", "--data.path=changed"])
 
 
 @pytest.mark.slow
@@ -642,9 +655,15 @@ def test_a_resumed_run_takes_the_learning_rates_that_it_is_given(trained: Path, 
         (["--name=new", "--training.label_smoothing=1"], "label_smoothing must be at least 0 and below 1"),
         (["--name=new", "--trainer.max_steps=-1"], "training.decay linear needs an end of the run"),
         (["--name=new", "--trainer.val_check_interval=0.5"], "val_check_interval"),
+        (["--name=new", "--trainer.log_every_n_steps=0"], "log_every_n_steps"),
+        (["--name=new", "--save_every_minutes=.inf"], "--save_every_minutes must be from 0 to 1,000,000, not inf"),
+        (["--name=new", "--save_every_minutes=.nan"], "--save_every_minutes must be from 0 to 1,000,000, not nan"),
+        (["--name=new", "--save_every_minutes=-1"], "--save_every_minutes must be from 0 to 1,000,000, not -1"),
+        (["--name=new", "--data.watch=['']"], "data.watch: '' has 1 tokens"),
         (["--name=new", "--trainer.devices=0"], "trainer: "),
         (["--name=new", "--trainer.accelerator=abacus"], "trainer: "),
         (["--name=new", "--trainer.precision=7"], "trainer: "),
+        (["--name=new", "--trainer.precision=transformer-engine"], "trainer: "),
         (["--config=absent.yaml"], "absent.yaml"),
     ],
 )
@@ -654,7 +673,7 @@ def test_a_wrong_start_is_refused_in_one_sentence(
     usual = ["--config", str(CONFIG), f"--data.path={corpus}", *TINY, "--trainer.max_steps=1"]
     monkeypatch.chdir(trained)
     monkeypatch.setattr(train, "describe_device", lambda trainer: pytest.fail("training has begun"))
-    if "no such file" in words:
+    if words.startswith(("no such file", "data.watch")):  # found by reading the corpus
         monkeypatch.setattr(train, "describe_device", lambda trainer: "device")
     with pytest.raises(SystemExit) as stopped, one_sentence():
         train.main(flags if any("ckpt_path" in flag for flag in flags) else [*usual, *flags])
@@ -886,6 +905,15 @@ def test_a_full_disk_is_reported_in_one_sentence_and_leaves_the_last_checkpoint_
     assert not list(run.glob("*.part"))
     resume(folder, "full")
     assert differences(run, undisturbed) == []
+
+
+def test_a_full_gpu_is_reported_with_the_setting_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "full").mkdir(parents=True)
+    for advice in ("lower --data.batch_tokens$", "--init_from runs/full/last.ckpt"):
+        with pytest.raises(UserError, match=advice), train.explained_stops("full", 0):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        (tmp_path / "runs" / "full" / "last.ckpt").touch()
 
 
 # --- gradients that are not finite

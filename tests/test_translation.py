@@ -1,5 +1,6 @@
 """Claims about the search, its two engines and the translator."""
 
+import argparse
 import json
 import math
 import os
@@ -12,6 +13,7 @@ from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
+import ctranslate2
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,16 +22,18 @@ from hypothesis import strategies as st
 from programs import ROOT
 from torch import Tensor
 
+import translate
 from constants import BOS, EOS, MAX_TOKENS, PAD, UNK
 from data.phrasebook import Grammar
 from data.tokenizer import Tokenizer
-from errors import UserError
+from errors import UserError, one_sentence
 from model import Transformer, TransformerConfig
 from translation import pytorch_engine, translator
 from translation.checkpoint import read_checkpoint
 from translation.converted import open_converted
 from translation.files import read_lines
 from translation.hypothesis import Hypothesis, SearchOptions, max_length
+from translation.release import write_release
 from translation.search import search, search_translations, translation_step
 from translation.translator import Translator
 
@@ -205,9 +209,12 @@ def test_a_beam_as_large_as_the_vocabulary_is_refused() -> None:
         ({"n_best": 0}, "--n_best must be at least 1"),
         ({"no_repeat_ngram_size": -1}, "--no_repeat_ngram_size must be at least 0"),
         ({"min_length": -1}, "--min_length must be at least 0"),
+        ({"length_penalty": -0.1}, "--length_penalty must be from 0 to 10"),
+        ({"length_penalty": 1000}, "--length_penalty must be from 0 to 10"),
+        ({"length_penalty": math.nan}, "--length_penalty must be from 0 to 10"),
     ],
 )
-def test_impossible_search_options_are_refused(options: dict[str, int], words: str) -> None:
+def test_impossible_search_options_are_refused(options: dict[str, float], words: str) -> None:
     with pytest.raises(UserError, match=words):
         SearchOptions(**options)  # type: ignore[arg-type]
 
@@ -364,6 +371,16 @@ def test_the_converted_model_is_kept_until_the_checkpoint_changes(untrained: Pat
     assert open_converted(path).folder.parent != tmp_path
 
 
+def test_a_release_that_cannot_be_written_is_reported_in_one_sentence(
+    untrained: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    output = tmp_path / "absent" / "small.ckpt"
+    with pytest.raises(SystemExit) as stopped, one_sentence():
+        write_release(read_checkpoint(untrained), output)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"error: {output}: No such file or directory\n"
+
+
 def test_a_model_that_cannot_be_kept_is_converted_into_a_temporary_folder(
     untrained: Path, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -445,6 +462,18 @@ def test_too_little_gpu_memory_is_reported_with_the_batch_size(
     monkeypatch.setattr(pytorch_engine, "search_translations", full)
     with pytest.raises(UserError, match="lower --batch_size 32"):
         quick.translate(["Il dort."], batch_size=32)
+
+
+def test_too_little_gpu_memory_for_the_model_is_reported_by_the_other_engine_too(
+    untrained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA failed with error out of memory")
+
+    open_converted(untrained)
+    monkeypatch.setattr(ctranslate2, "Translator", full)
+    with pytest.raises(UserError, match=r"too little memory for the model: .*--precision int8"):
+        Translator.load(untrained, "ctranslate2", device="cpu")
 
 
 # --- translator
@@ -697,6 +726,13 @@ def test_a_byte_order_mark_is_no_part_of_a_text() -> None:
     lines = [b"\xef\xbb\xbf\n", b"\xef\xbb\xbfIl dort.\r\n"]
     assert list(read_lines(lines, "text")) == ["", "\ufeffIl dort."]
     assert list(read_lines(lines[1:], "text")) == ["Il dort."]
+
+
+def test_an_argument_that_is_not_utf8_is_read_with_a_warning(capsys: Captured) -> None:
+    arguments = ["Il dort.\n", os.fsdecode(b"Il \xe9tait.")]
+    lines, _, n_lines = translate.open_input(argparse.Namespace(text=arguments))
+    assert list(lines) == ["Il dort.", "Il \ufffdtait."] and n_lines == 2
+    assert "the arguments, line 2: invalid UTF-8 was replaced" in capsys.readouterr().err
 
 
 def test_a_long_text_without_a_space_is_translated_with_a_warning(quick: Translator, capsys: Captured) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from made_up import made_up
 
 import translate
-from constants import BOS, EOS
+from constants import BOS, EOS, MAX_TOKENS
 from errors import UserError, one_sentence
 from model import Transformer, TransformerConfig
 from translation.hypothesis import SearchOptions
@@ -109,6 +110,12 @@ def test_maps_append_eos_to_a_hypothesis_that_the_length_limit_has_cut() -> None
     assert cut.cross.shape[-2:] == (3, 2)
     for kind in KINDS:
         np.testing.assert_array_equal(cut.weights(kind), complete.weights(kind))
+
+
+def test_maps_of_a_cut_hypothesis_fit_the_positions_of_the_network() -> None:
+    model = Transformer(TransformerConfig(10, d_model=8, n_heads=1, n_encoder_layers=1, n_decoder_layers=1, d_ff=8))
+    maps = take_maps(model, [5, EOS], [6] * MAX_TOKENS, Numbers())  # type: ignore[arg-type]
+    assert maps.decoder_output_ids == [*[6] * (MAX_TOKENS - 1), EOS]
 
 
 # --- tokens and words
@@ -283,6 +290,18 @@ def test_a_pronoun_is_correct_at_its_position_only() -> None:
 
 
 # --- the program
+
+
+@pytest.mark.parametrize("command", [["lesson", "a"], ["live"], ["align", "--input=in"], ["history"]])
+@pytest.mark.parametrize("output", [".", "absent/file", "pipe"])
+def test_a_wrong_output_is_refused_before_a_model_is_read(
+    command: list[str], output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    monkeypatch.setattr(Translator, "load", lambda *_: pytest.fail("a model is read"))
+    with pytest.raises(UserError, match=f"--output {re.escape(output)}"):
+        main([*command, f"--output={output}"])
 
 
 @slow

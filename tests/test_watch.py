@@ -57,13 +57,22 @@ class Trainer(SimpleNamespace):
         super().__init__(datamodule=data, is_global_zero=True, global_step=0, callback_metrics={}, loggers=[])
 
 
-def film(run: Path, steps: dict[int, float | None], every: int = 0, first_step: int = 0) -> None:
-    """Call the hooks of the callback as a run does that validates at the steps with a BLEU."""
+def film(
+    run: Path,
+    steps: dict[int, float],
+    every: int = 0,
+    first_step: int = 0,
+    last_step: int | None = None,
+    state: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Call the hooks of the callback as a run does that validates at the steps with a BLEU; return its state."""
     trainer, module, callback = Trainer(), SimpleNamespace(model=small()), WatchAttention(run, every, first_step)
     trainer.global_step = first_step
+    if state:
+        callback.load_state_dict(state)
     callback.on_fit_start(trainer, module)  # type: ignore[arg-type]
     callback.on_train_start(trainer, module)  # type: ignore[arg-type]
-    for step in range(first_step + 1, max(steps) + 1):
+    for step in range(first_step + 1, (last_step or max(steps)) + 1):
         trainer.global_step = step
         callback.on_train_batch_end(trainer, module)  # type: ignore[arg-type]
         if step in steps:
@@ -71,6 +80,7 @@ def film(run: Path, steps: dict[int, float | None], every: int = 0, first_step: 
                 module.model.embedding.weight.mul_(1.5)  # another network, with other maps
             trainer.callback_metrics = {"val_bleu": torch.tensor(steps[step])}
             callback.on_validation_end(trainer, module)  # type: ignore[arg-type]
+    return callback.state_dict()
 
 
 def kept(run: Path) -> list[int]:
@@ -103,13 +113,19 @@ def test_maps_are_kept_at_the_start_at_validations_and_every_n_updates_before_th
 
 
 def test_a_resumed_run_repeats_the_steps_after_its_checkpoint_and_keeps_those_before(tmp_path: Path) -> None:
-    film(tmp_path, {4: 1.0, 8: 2.0, 12: 3.0})
+    state = film(tmp_path, {4: 1.0, 8: 2.0, 12: 3.0})
     before = (tmp_path / FOLDER / "00000008.npz").read_bytes()
     (tmp_path / FOLDER / "00000009.part").touch()
-    film(tmp_path, {16: 4.0}, every=3, first_step=8)
+    film(tmp_path, {16: 4.0}, every=3, first_step=8, state=state)
     assert kept(tmp_path) == [0, 4, 8, 16]
     assert (tmp_path / FOLDER / "00000008.npz").read_bytes() == before
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_run_resumed_before_its_first_validation_still_keeps_maps_every_n_updates(tmp_path: Path) -> None:
+    state = film(tmp_path, {}, every=2, last_step=5)
+    film(tmp_path, {9: 1.0}, every=2, first_step=5, last_step=12, state=state)
+    assert kept(tmp_path) == [0, 2, 4, 6, 8, 9]
 
 
 def test_only_the_first_process_keeps_maps(tmp_path: Path) -> None:

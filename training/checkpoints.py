@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from errors import UserError
+from files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -49,21 +50,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()  # torch.save to a file would replace an OSError by an error that does not name the reason
         torch.save(checkpoint, buffer)
-        part = path.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-        if path.name == LAST and path.exists():
-            path.replace(path.with_name(PREVIOUS))
-        part.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)  # flushes the new names
-        os.close(folder)
+        write_atomically(path, buffer.getbuffer(), sync=True, previous=PREVIOUS if path.name == LAST else None)
 
 
 class LastCheckpoint(Checkpoint):

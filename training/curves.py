@@ -9,6 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from files import write_atomically
+
 
 class Curves(Logger):
     """Logger that appends rows to a CSV file and keeps the rows of earlier starts; Lightning's CSVLogger deletes them.
@@ -60,9 +62,8 @@ class Curves(Logger):
         if not self.columns:
             rows = [old for old in rows if int(old["step"]) < self.first_step]
         self.columns = list(dict.fromkeys([*(rows[0] if rows else ()), *row]))
-        part = self.file.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(self.file)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, self.columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.file, table.getvalue())

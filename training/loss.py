@@ -12,6 +12,9 @@ KL(p || p') = Σ p_i log(p_i / p'_i). Because ∂p_i / ∂z_j = p_i (δ_ij - p_j
     ∂KL(p || p') / ∂z_j = p_j (log(p_j / p'_j) - KL(p || p'))     the distribution's own divergence
     ∂KL(p' || p) / ∂z_j = p_j - p'_j                              the other one, a cross-entropy with target p'
 
+Dimensions: R passes over a batch (1, or 2 with R-Drop), N target tokens of the batch, padding included, C width of the
+model, V vocabulary.
+
 Sources: Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7 (label smoothing); Liang et al. 2021,
 "R-Drop: Regularized Dropout for Neural Networks", equation 4.
 """

@@ -140,8 +140,8 @@ class TranslationModule(L.LightningModule):
             found = search_translations(self.model, batch.src, SearchOptions(beam_size=1))
             for row, hypotheses in zip(batch.rows.tolist(), found, strict=True):
                 self.translations[row] = hypotheses[0].tokens
-        mean = loss * self.trainer.world_size / batch.n_tokens
-        self.log("val_loss", mean, batch_size=batch.n_tokens, sync_dist=True)
+        token_loss = loss * self.trainer.world_size / batch.n_tokens
+        self.log("val_loss", token_loss, batch_size=batch.n_tokens, sync_dist=True)
 
     def on_validation_epoch_end(self) -> None:
         """Log BLEU and chrF of the translations of all processes, and a few translations.
@@ -176,15 +176,20 @@ class TranslationModule(L.LightningModule):
             self.log_dict({f"val_chrf_{name}": score for name, score in chrf.items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the tokenizer, as a tensor of bytes, so that the checkpoint needs no file beside it."""
-        model = self.trainer.datamodule.tokenizer.model  # type: ignore[attr-defined]
-        checkpoint["sentencepiece"] = torch.frombuffer(bytearray(model), dtype=torch.uint8)
+        """Add the fingerprint of the training pairs, and the tokenizer, so that the checkpoint needs no file beside it.
+
+        The tokenizer is a tensor of bytes.
+        """
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        checkpoint["training_pairs"] = data.fingerprint
+        checkpoint["sentencepiece"] = torch.frombuffer(bytearray(data.tokenizer.model), dtype=torch.uint8)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Compare a checkpoint with the settings of the run that resumes from it.
 
         Raises:
-            UserError: the checkpoint has another architecture, another tokenizer, or other batches in an epoch.
+            UserError: the checkpoint has another architecture, another tokenizer, other training pairs, or other
+                batches in an epoch.
         """
         saved = checkpoint["hyper_parameters"]
         if not {"model", "training"} <= set(saved):
@@ -209,3 +214,7 @@ class TranslationModule(L.LightningModule):
                 )
         if checkpoint["sentencepiece"].cpu().numpy().tobytes() != data.tokenizer.model:
             raise UserError("--ckpt_path: the checkpoint has another tokenizer than this corpus, which has changed")
+        # Streams have no fingerprint, nor have checkpoints of older versions: nothing is compared.
+        fingerprints = checkpoint.get("training_pairs"), data.fingerprint
+        if None not in fingerprints and fingerprints[0] != fingerprints[1]:
+            raise UserError("--ckpt_path: the checkpoint has other training pairs than this corpus, which has changed")

@@ -12,13 +12,14 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from constants import EOS, MAX_TOKENS
+from constants import MAX_TOKENS
 from data.batching import pad
 from data.tokenizer import Tokenizer
 from errors import UserError
+from files import write_atomically
 from model import Transformer
 from translation.hypothesis import SearchOptions
-from translation.scoring import forced_pass
+from translation.maps import KINDS, printable, record_maps
 from translation.search import search_translations
 
 if TYPE_CHECKING:
@@ -70,7 +71,14 @@ class WatchAttention(Callback):
             is_later = file.suffix == ".npz" and file.stem.isdecimal() and int(file.stem) > self.first_step
             if is_later or file.suffix == ".part":  # a kill may have left a part
                 file.unlink()
-        self.validated = self.first_step > 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run must know: whether there was a validation."""
+        return {"validated": self.validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.validated = state_dict["validated"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the attention of a network that has learned nothing yet."""
@@ -104,10 +112,7 @@ class WatchAttention(Callback):
         arrays["bleu"] = np.array(np.nan if bleu is None else bleu)
         content = io.BytesIO()
         np.savez_compressed(content, **arrays)
-        file = self.folder / f"{trainer.global_step:08d}.npz"
-        part = file.with_suffix(".part")
-        part.write_bytes(content.getvalue())
-        part.replace(file)
+        write_atomically(self.folder / f"{trainer.global_step:08d}.npz", content.getvalue())
         return arrays
 
 
@@ -146,7 +151,7 @@ def watch(model: Transformer, sources: list[list[int]], tokenizer: Tokenizer) ->
     Returns:
         For sentence i the arrays `I.encoder_self` (L, H, S, S), `I.decoder_self` (L, H, T, T) and `I.cross`
         (L, H, T, S), float16, and `I.log_probs` (T,), float32; and `meta`, a JSON text of the ids and tokens of all
-        sentences. Axes as in `SentenceMaps`.
+        sentences. Axes and names as in `RecordedMaps`.
     """
     training = model.training
     model.eval()
@@ -158,32 +163,10 @@ def watch(model: Transformer, sources: list[list[int]], tokenizer: Tokenizer) ->
     arrays: dict[str, Any] = {}
     described = []
     for i, (source, hypotheses) in enumerate(zip(sources, found, strict=True)):
-        target = hypotheses[0].tokens
-        target = target if target[-1:] == [EOS] else [*target[: MAX_TOKENS - 1], EOS]  # the length limit ended it
-        logits, maps, decoder_input = forced_pass(model, source, target)
-        log_probs = logits[0].float().log_softmax(-1)  # (T, V)
-        arrays[f"{i}.log_probs"] = log_probs[torch.arange(len(target)), torch.tensor(target)].cpu().numpy()
-        for kind, side, name in (
-            ("encoder_self", "encoder", "self_attention"),
-            ("decoder_self", "decoder", "self_attention"),
-            ("cross", "decoder", "cross_attention"),
-        ):
-            layers = [maps[f"{side}.{layer}.{name}"][0] for layer in range(len(getattr(model, side)))]
-            arrays[f"{i}.{kind}"] = torch.stack(layers).half().cpu().numpy()  # (L, H, queries, keys)
-        texts = tokenizer.decode([source, target])
-        tokens = [tokenizer.tokens(ids) for ids in (source, decoder_input, target)]
-        described.append(
-            {
-                "source": texts[0],
-                "translation": texts[1],
-                "source_ids": source,
-                "decoder_input_ids": decoder_input,
-                "decoder_output_ids": target,
-                "source_tokens": tokens[0],
-                "decoder_input_tokens": tokens[1],
-                "decoder_output_tokens": tokens[2],
-            }
-        )
+        maps = record_maps(model, source, hypotheses[0].tokens, tokenizer)
+        arrays |= {f"{i}.{kind}": maps.weights(kind).astype(np.float16) for kind in KINDS}
+        arrays[f"{i}.log_probs"] = maps.log_probs
+        described.append({name: value for name, value in vars(maps).items() if not isinstance(value, np.ndarray)})
     return {**arrays, "meta": np.array(json.dumps(described))}
 
 
@@ -198,7 +181,7 @@ def figure_of(arrays: dict[str, Any]) -> Any:
     for i, axes in enumerate(figure.subplots(1, len(described), squeeze=False)[0]):
         axes.imshow(arrays[f"{i}.cross"].astype(np.float32).mean((0, 1)), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         for side, set_ticks in (("source_tokens", axes.set_xticks), ("decoder_output_tokens", axes.set_yticks)):
-            tokens = ["".join(c if c.isprintable() else "\ufffd" for c in token) for token in described[i][side]]
+            tokens = [printable(token) for token in described[i][side]]
             rotation = 90 if side == "source_tokens" else 0
             set_ticks(range(len(tokens)), tokens, fontsize=7, parse_math=False, rotation=rotation)
     return figure

@@ -35,6 +35,7 @@ def convert(checkpoint: Checkpoint, output: Path, stamp: dict[str, Any] | None =
         UserError: CTranslate2 has no layers of this kind.
         OSError: the folder cannot be written, or it holds something else.
     """
+    output = output.resolve()  # a symbolic link is followed, not replaced
     if output.exists() and not (output / "model.bin").is_file():
         raise FileExistsError(errno.EEXIST, "holds no CTranslate2 model, so it is not replaced", str(output))
     spec = specification(checkpoint.model, checkpoint.tokenizer)
@@ -44,7 +45,7 @@ def convert(checkpoint: Checkpoint, output: Path, stamp: dict[str, Any] | None =
     except (ValueError, NotImplementedError) as error:
         raise UserError(f"CTranslate2 cannot hold this checkpoint: {str(error).splitlines()[0]}") from error
     settings = {"data": checkpoint.data, "alignment": checkpoint.alignment, "stamp": stamp}
-    with tempfile.TemporaryDirectory(dir=output.resolve().parent, prefix=f".{output.name}.") as part:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as part:
         folder = Path(part) / output.name
         folder.mkdir()
         spec.save(str(folder))

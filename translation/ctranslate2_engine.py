@@ -15,6 +15,7 @@ from translation.hypothesis import Hypothesis, SearchOptions, max_length
 
 COMPUTE_TYPES = {"32": "float32", "int8": "int8", "fp16": "float16", "bf16": "bfloat16"}  # by --precision
 NO_PENALTY = 1e-9  # at exactly 0 CTranslate2 stops at the first finished hypothesis, which is another search
+OUT_OF_MEMORY = "out of memory"  # in CTranslate2's message
 
 
 class CTranslate2Engine:
@@ -30,7 +31,7 @@ class CTranslate2Engine:
             device: `auto` (all GPUs, or all cores where there is none), `cpu`, `cuda` or `cuda:1`.
 
         Raises:
-            UserError: CTranslate2 has no such device, or the device no such precision.
+            UserError: CTranslate2 has no such device, or the device no such precision, or too little memory.
         """
         n_gpus = ctranslate2.get_cuda_device_count()
         if device == "auto":
@@ -52,8 +53,16 @@ class CTranslate2Engine:
         if kind == "cuda":
             settings["device_index"] = indices
         else:  # Batches side by side, one on each core, are faster than one batch on all cores.
-            settings |= {"inter_threads": usable_cores(), "intra_threads": 1}
-        self.translator = ctranslate2.Translator(str(folder), **settings)
+            settings |= {"inter_threads": usable_threads(), "intra_threads": 1}
+        try:
+            self.translator = ctranslate2.Translator(str(folder), **settings)
+        except RuntimeError as error:
+            if OUT_OF_MEMORY in str(error):
+                raise UserError(
+                    f"--device {device}: the GPU has too little memory for the model: give another --device, or "
+                    "--precision int8"
+                ) from error
+            raise
         self.vocabulary = tokenizer.tokens(range(len(tokenizer)))
         self.ids = {token: i for i, token in enumerate(self.vocabulary)}
 
@@ -100,7 +109,7 @@ class CTranslate2Engine:
             try:
                 result = future.result()
             except RuntimeError as error:
-                if "out of memory" in str(error):
+                if OUT_OF_MEMORY in str(error):
                     raise UserError(f"the GPU has too little memory: lower --batch_size {batch_size}") from error
                 raise
             for tokens, score in zip(result.hypotheses, result.scores, strict=True):
@@ -114,8 +123,8 @@ class CTranslate2Engine:
         return [self.vocabulary[i] for i in ids]
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
+def usable_threads() -> int:
+    """Return the number of threads that compute: one for each usable core, at most OMP_NUM_THREADS."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores

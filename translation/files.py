@@ -7,7 +7,7 @@ from pathlib import Path
 
 from errors import UserError
 
-RUNS = Path("runs")
+RUNS = Path("runs")  # `train.py` writes runs/NAME
 READY_MADE = Path(__file__).parent.parent / "models" / "fr-en.ckpt"
 
 
@@ -35,6 +35,18 @@ def read_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
         except UnicodeDecodeError:
             warn(f"{name}, line {number}: invalid UTF-8 was replaced by U+FFFD")
             yield raw.decode(errors="replace")
+
+
+def lines_of(flag: str, path: Path) -> list[str]:
+    """Return the lines of the text file that a flag names.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    if not path.is_file():
+        raise UserError(f"{flag} {path} is missing")
+    with path.open("rb") as stream:
+        return list(read_lines(stream, str(path)))
 
 
 def find_checkpoint(name: str | None = None) -> Path:

@@ -69,3 +69,5 @@ def check_output(flag: str, path: Path | None) -> None:
         raise UserError(f"{flag} {path}: its folder does not exist")
     if path and path.is_dir():
         raise UserError(f"{flag} {path} is a folder: name a file")
+    if path and path.exists() and not path.is_file():  # a device or a pipe, which a rename would replace
+        raise UserError(f"{flag} {path} is no regular file: name a file")

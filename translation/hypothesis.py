@@ -7,6 +7,7 @@ from constants import MAX_TOKENS
 from errors import UserError
 
 LENGTH_PENALTY = 1.2  # best mean BLEU on validation sets among 0.8, 1, 1.2, 1.5, 2; see docs/translation.md
+MAX_LENGTH_PENALTY = 10  # MAX_TOKENS to this power is far below the largest float
 
 
 class Hypothesis(NamedTuple):
@@ -33,7 +34,7 @@ class SearchOptions:
         beam_size: K, hypotheses kept at every step; 1 is greedy search.
         n_best: hypotheses returned for each sentence, at most beam_size.
         length_penalty: alpha in score = log_prob / length^alpha, where length counts the tokens, EOS included. A sum of
-            log-probabilities falls with every token; a larger alpha favours longer translations.
+            log-probabilities falls with every token; a larger alpha favours longer translations. From 0 to 10.
         no_repeat_ngram_size: no sequence of so many tokens occurs twice in a translation; 0 sets no such rule. None
             sets it only for a translation that runs in a loop, which is then searched again (`Translator.search`).
         min_length: least number of tokens before EOS.
@@ -53,6 +54,8 @@ class SearchOptions:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UserError(f"--{name} must be at least {least}, not {value}")
+        if not 0 <= self.length_penalty <= MAX_LENGTH_PENALTY:
+            raise UserError(f"--length_penalty must be from 0 to {MAX_LENGTH_PENALTY}, not {self.length_penalty}")
         if self.n_best > self.beam_size:
             raise UserError(f"--n_best {self.n_best} must not be larger than --beam_size {self.beam_size}")
 

@@ -1,11 +1,12 @@
 """A checkpoint to be handed on: small, and without anything of the machine that it was trained on."""
 
-import os
+import io
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from files import write_atomically
 from translation.checkpoint import Checkpoint
 
 
@@ -29,9 +30,6 @@ def write_release(checkpoint: Checkpoint, output: Path) -> None:
         "sentencepiece": torch.frombuffer(bytearray(checkpoint.tokenizer.model), dtype=torch.uint8),
         "alignment": checkpoint.alignment,
     }
-    part = output.with_name(f"{output.name}.part")
-    try:
-        torch.save(content, part)
-        os.replace(part, output)
-    finally:
-        part.unlink(missing_ok=True)
+    buffer = io.BytesIO()  # torch.save to a file would replace an OSError by an error that does not name the reason
+    torch.save(content, buffer)
+    write_atomically(output, buffer.getbuffer())

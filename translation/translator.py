@@ -33,7 +33,8 @@ LOOP_NGRAM_SIZE = 3  # no_repeat_ngram_size of a search that shall not run in a 
 def in_capitals(sentence: str) -> bool:
     """Return whether a sentence is written in capitals; one word of up to four letters may be an abbreviation."""
     words = re.findall(r"[^\W\d_]+", sentence)
-    return sentence.isupper() and (len(words) > 1 or len(words[0]) > MAX_ABBREVIATION)
+    # A symbol such as Ⓐ is in capitals, too, but it is no word.
+    return sentence.isupper() and (len(words) > 1 or any(len(word) > MAX_ABBREVIATION for word in words))
 
 
 def runs_in_loop(source: str, translation: str) -> bool:

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from model import intervene
 from translation.hypothesis import SearchOptions
+from translation.maps import KINDS, MODULES, Kind
+from translation.translator import BATCH_SIZE, Translator
 from visualization.picture import TITLES, to_image
 from visualization.report import Row, pronoun_accuracy, pronoun_link
-from visualization.sentence import KINDS, Kind
 
-if TYPE_CHECKING:
-    from translation.translator import Translator
-
-BATCH_SIZE = 64  # sentences translated at once
 MEASURES = {"log_prob": "log-probability per token", "bleu": "BLEU", "pronouns": "pronouns right"}
 
 
@@ -29,8 +26,8 @@ class Head(NamedTuple):
     @property
     def path(self) -> str:
         """Module path of the attention layer."""
-        side = "encoder" if self.kind == "encoder_self" else "decoder"
-        return f"{side}.{self.layer}.{'cross_attention' if self.kind == 'cross' else 'self_attention'}"
+        side, name = MODULES[self.kind]
+        return f"{side}.{self.layer}.{name}"
 
 
 class Sample(NamedTuple):
@@ -63,7 +60,7 @@ class Scores(NamedTuple):
         return float(np.mean(self.pronouns)) if self.pronouns else None
 
 
-def sample_of_corpus(translator: "Translator", n_sentences: int) -> Sample:
+def sample_of_corpus(translator: Translator, n_sentences: int) -> Sample:
     """Return pairs of the validation split of the model's own corpus, evenly spaced, and the first linked pronouns.
 
     Args:
@@ -85,14 +82,15 @@ def sample_of_corpus(translator: "Translator", n_sentences: int) -> Sample:
     return Sample([sources[i] for i in rows], [references[i] for i in rows], pronouns)
 
 
-def heads_of(translator: "Translator") -> list[Head]:
+def heads_of(translator: Translator) -> list[Head]:
     """Return every head of the model: encoder self-attention, decoder self-attention, cross-attention."""
-    config = translator.model.config
-    depth = {kind: config.n_encoder_layers if kind == "encoder_self" else config.n_decoder_layers for kind in KINDS}
-    return [Head(kind, *place) for kind in KINDS for place in product(range(depth[kind]), range(config.n_heads))]
+    model = translator.model
+    heads = range(model.config.n_heads)
+    depth = {kind: len(getattr(model, side)) for kind, (side, _) in MODULES.items()}
+    return [Head(kind, *place) for kind in KINDS for place in product(range(depth[kind]), heads)]
 
 
-def measure(translator: "Translator", sample: Sample, options: SearchOptions) -> Scores:
+def measure(translator: Translator, sample: Sample, options: SearchOptions) -> Scores:
     """Measure a translator as it is now; each source is translated as one sentence, as in training."""
     from sacrebleu.metrics import BLEU
 
@@ -117,7 +115,7 @@ def measure(translator: "Translator", sample: Sample, options: SearchOptions) ->
     )
 
 
-def ablate(translator: "Translator", sample: Sample, options: SearchOptions) -> Iterator[tuple[Head | None, Scores]]:
+def ablate(translator: Translator, sample: Sample, options: SearchOptions) -> Iterator[tuple[Head | None, Scores]]:
     """Yield the scores without a change (head None), then those with each head off in turn.
 
     Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?", section 3.2; Voita et al. 2019, "Analyzing
@@ -133,10 +131,10 @@ def ablate(translator: "Translator", sample: Sample, options: SearchOptions) -> 
 def header(sample: Sample) -> str:
     """Return the first lines of the table that `table_row` continues."""
     pronouns = f"; pronouns of {len(sample.pronouns):,} sentences" if sample.pronouns else ""
-    lost_and_gained = "   pronouns right    lost  gained" if sample.pronouns else ""
+    columns = "   pronouns right    lost  gained" if sample.pronouns else ""
     return (
         f"Each head off in turn: {len(sample.sources):,} sentences{pronouns}. In brackets: change.\n"
-        f"{'head that is off':<46}   log-probability/token              BLEU{lost_and_gained}"
+        f"{'head that is off':<46}   log-probability/token              BLEU{columns}"
     )
 
 
@@ -216,7 +214,9 @@ def changes(found: Sequence[tuple[Head | None, Scores]], measure: str, kind: Kin
     """Return the change of one measure by each head of one kind (L, H)."""
 
     def value(scores: Scores) -> float:
-        return scores.pronoun_share or 0.0 if measure == "pronouns" else getattr(scores, measure)
+        if measure == "pronouns":
+            return scores.pronoun_share or 0.0  # no sentence has a pronoun
+        return getattr(scores, measure)
 
     (_, baseline), *changed = found
     of_kind = [(head, value(scores) - value(baseline)) for head, scores in changed if head and head.kind == kind]

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from errors import UserError
+from files import write_atomically
+from translation.maps import KINDS
 from visualization.align import Reading, align, pharaoh, usual_reading
 from visualization.page import page
 from visualization.picture import overview, picture
-from visualization.sentence import KINDS, SentenceMaps, head_statistics, maps_of, word_spans
+from visualization.sentence import SentenceMaps, head_statistics, maps_of, word_spans
 
 if TYPE_CHECKING:
     from translation.translator import Sentence, Translator
@@ -54,7 +56,8 @@ def export(
         The files written.
 
     Raises:
-        UserError: the folder or a file cannot be written.
+        UserError: the folder cannot be created.
+        OSError: a file cannot be written.
     """
     written = []
     make_folder(folder, "--output")
@@ -72,7 +75,8 @@ def save(maps: SentenceMaps, path: Path) -> Path:
     """Write the attention of one sentence to one file, in the format that its suffix names.
 
     Raises:
-        UserError: there is no such format, or the file cannot be written.
+        UserError: there is no such format.
+        OSError: the file cannot be written.
     """
     suffix = path.suffix.lower().removeprefix(".")
     content: bytes | str
@@ -207,19 +211,3 @@ def make_folder(folder: Path, flag: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{flag} {folder} cannot be a folder: {error.strerror}") from error
-
-
-def write_atomically(path: Path, content: bytes | str) -> Path:
-    """Write a file under a temporary name and rename it, so that no reader sees a part of it; return its path.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    return path

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from errors import UserError
-from visualization.page import describe, to_uint16
-from visualization.sentence import KINDS, SentenceMaps
+from translation.maps import KINDS
+from visualization.page import SCALE, describe, to_uint16
+from visualization.sentence import SentenceMaps
 from visualization.template import fill
 
 MAX_STEPS = 200  # on a page; of more, evenly spaced ones are shown
@@ -24,7 +25,7 @@ def history(run: Path) -> str:
         UserError: the run has kept no maps, or a file cannot be read.
     """
     steps = [read_step(file) for file in chosen(run)]
-    return fill("history.html", {"name": run.name, "scale": 65535, "steps": steps})
+    return fill("history.html", {"name": run.name, "scale": SCALE, "steps": steps})
 
 
 def chosen(run: Path) -> list[Path]:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from errors import UserError
 from model import MultiHeadAttention, Transformer
 from model.transformer import Residual
+from translation.maps import MODULES, Kind
 from translation.scoring import forced_pass
-from visualization.sentence import Kind, SentenceMaps
+from visualization.sentence import SentenceMaps
 from visualization.template import fill
 
 
@@ -83,7 +84,7 @@ def lesson(model: Transformer, maps: SentenceMaps, kind: Kind = "encoder_self", 
         "translation": maps.translation,
         "kind": kind,
         "layer": layer,
-        "n_layers": len(model.encoder if kind == "encoder_self" else model.decoder),
+        "n_layers": len(getattr(model, MODULES[kind][0])),
         "n_heads": attention.n_heads,
         "vocab_size": model.config.vocab_size,
         "norm": model.config.norm,
@@ -104,12 +105,11 @@ def module_paths(model: Transformer, kind: Kind, layer: int) -> tuple[str, str]:
     Raises:
         UserError: the layer does not exist.
     """
-    side = "encoder" if kind == "encoder_self" else "decoder"
+    side, name = MODULES[kind]
     n_layers = len(getattr(model, side))
     if not 0 <= layer < n_layers:
         raise UserError(f"--layer {layer} does not exist: the {side} of this model has layers 0 to {n_layers - 1}")
-    name, index = ("cross_attention", 1) if kind == "cross" else ("self_attention", 0)
-    return f"{side}.{layer}.{name}", f"{side}.{layer}.residuals.{index}"
+    return f"{side}.{layer}.{name}", f"{side}.{layer}.residuals.{1 if kind == 'cross' else 0}"
 
 
 @contextmanager

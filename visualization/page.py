@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from constants import BOS, EOS, PAD
-from visualization.sentence import KINDS, Kind, SentenceMaps, head_statistics, word_spans
+from translation.maps import KINDS, Kind
+from visualization.sentence import SentenceMaps, head_statistics, word_spans
 from visualization.template import fill
 
 SCALE = 65535  # a weight w is stored as the uint16 round(w * SCALE): its error is at most 1 / (2 * SCALE)
@@ -69,7 +70,7 @@ def describe(maps: SentenceMaps, blobs: dict[Kind, bytes]) -> dict[str, Any]:
 
 def describe_tokens(tokens: list[str], ids: list[int]) -> dict[str, Any]:
     """Return the tokens along one side of a map, the spans of their words, and the positions of special tokens."""
-    special = [position for position, id in enumerate(ids) if id in {PAD, BOS, EOS}]
+    special = [position for position, token in enumerate(ids) if token in {PAD, BOS, EOS}]
     return {"tokens": tokens, "words": word_spans(tokens), "special": special}
 
 

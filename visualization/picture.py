@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from visualization.sentence import KINDS, Kind, SentenceMaps
+from translation.maps import KINDS, Kind, printable
+from visualization.sentence import SentenceMaps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -119,8 +120,3 @@ def to_image(figure: "Figure", form: Literal["png", "svg"], salt: str) -> bytes:
     else:
         FigureCanvasAgg(figure).print_png(out)
     return out.getvalue()
-
-
-def printable(token: str) -> str:
-    """Return a token with U+FFFD for each character that cannot be drawn, such as a control character."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in token)

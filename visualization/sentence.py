@@ -1,78 +1,27 @@
-"""All attention weights of one translation, recorded in one forward pass over the finished sentence."""
+"""The attention of one sentence: taken, shown in a notebook, merged to words, and summed up in numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 
-from constants import EOS
 from data.tokenizer import Tokenizer
 from errors import UserError
 from model import Transformer
-from translation.scoring import forced_pass
+from translation.hypothesis import SearchOptions
+from translation.maps import KINDS as KINDS
+from translation.maps import Kind, RecordedMaps, record_maps
+from translation.scoring import forced_pass as forced_pass
+from translation.translator import MAX_SOURCE_TOKENS, Translator
 
-if TYPE_CHECKING:
-    from translation.hypothesis import SearchOptions
-    from translation.translator import Translator
-
-Kind = Literal["encoder_self", "decoder_self", "cross"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 FRAME = "width: 100%; height: 46rem; border: 0"  # style of the page in a notebook
 Span = tuple[int, int]  # first token of a word and the one after its last
 
 
-@dataclass(frozen=True)
-class SentenceMaps:
-    """A translation and every attention weight of the forward pass over it.
-
-    Row t of `decoder_self` and `cross` belongs to the step that reads `decoder_input_ids[t]` and predicts
-    `decoder_output_ids[t]`.
-
-    source, translation: the texts.
-    source_ids: token ids of the source, EOS last (S,).
-    decoder_input_ids: BOS, then the translation (T,).
-    decoder_output_ids: the translation, then EOS (T,).
-    source_tokens, decoder_input_tokens, decoder_output_tokens: the same as text, `▁` before a word.
-    log_probs: natural logarithm of the probability of each output token (T,), float32.
-    encoder_self: weights (L, H, S, S), float32: layer, head, query, key.
-    decoder_self: weights (L, H, T, T).
-    cross: weights (L, H, T, S).
-    """
-
-    source: str
-    translation: str
-    source_ids: list[int]
-    decoder_input_ids: list[int]
-    decoder_output_ids: list[int]
-    source_tokens: list[str]
-    decoder_input_tokens: list[str]
-    decoder_output_tokens: list[str]
-    log_probs: np.ndarray
-    encoder_self: np.ndarray
-    decoder_self: np.ndarray
-    cross: np.ndarray
-
-    def weights(self, kind: Kind) -> np.ndarray:
-        """Return the weights of one kind of attention (L, H, queries, keys)."""
-        return getattr(self, kind)
-
-    def query_tokens(self, kind: Kind) -> list[str]:
-        """Return the names of the rows: decoder rows have the name of the token that they predict."""
-        return self.source_tokens if kind == "encoder_self" else self.decoder_output_tokens
-
-    def key_tokens(self, kind: Kind) -> list[str]:
-        """Return the names of the columns: decoder columns have the name of the token that was read there."""
-        return self.decoder_input_tokens if kind == "decoder_self" else self.source_tokens
-
-    @property
-    def log_prob(self) -> float:
-        """Natural logarithm of the probability of the whole translation, EOS included."""
-        return float(self.log_probs.sum())
+class SentenceMaps(RecordedMaps):
+    """`RecordedMaps` that can be saved, and that a notebook shows as a page."""
 
     def save(self, path: str | Path) -> Path:
         """Write the maps to a file whose suffix names its format; return its path.
@@ -81,7 +30,8 @@ class SentenceMaps:
         three kinds of attention below each other.
 
         Raises:
-            UserError: the suffix is another one, or the file cannot be written.
+            UserError: the suffix is another one.
+            OSError: the file cannot be written.
         """
         from visualization.export import save  # imports the page and the pictures, which import this module
 
@@ -98,56 +48,50 @@ class SentenceMaps:
 def take_maps(
     model: Transformer, source_ids: Sequence[int], target_ids: Sequence[int], tokenizer: Tokenizer
 ) -> SentenceMaps:
-    """Return every attention weight of a source and a finished translation of it, from one `forced_pass`.
-
-    The same pass serves greedy, beam and given translations; its log-probability equals that of the search.
-
-    Args:
-        model: the network; its mode and its weights are not changed.
-        source_ids: the source, EOS last.
-        target_ids: the translation without BOS. EOS is appended if it is missing, as in a hypothesis that the length
-            limit has cut.
-        tokenizer: names the tokens and decodes the texts.
-    """
-    target_ids = [*target_ids] if target_ids and target_ids[-1] == EOS else [*target_ids, EOS]
-    logits, maps, decoder_input = forced_pass(model, source_ids, target_ids)
-    predicted = torch.tensor(target_ids, device=logits.device).unsqueeze(1)  # (T, 1)
-    log_probs = logits[0].float().log_softmax(dim=-1).gather(1, predicted).squeeze(1)  # (T,)
-
-    def stack(side: str, name: str) -> np.ndarray:
-        layers = [maps[f"{side}.{i}.{name}"][0].float() for i in range(len(getattr(model, side)))]
-        return torch.stack(layers).cpu().numpy()  # (L, H, queries, keys)
-
-    source, translation = tokenizer.decode([source_ids, target_ids])
-    return SentenceMaps(
-        source=source,
-        translation=translation,
-        source_ids=list(source_ids),
-        decoder_input_ids=decoder_input,
-        decoder_output_ids=target_ids,
-        source_tokens=tokenizer.tokens(source_ids),
-        decoder_input_tokens=tokenizer.tokens(decoder_input),
-        decoder_output_tokens=tokenizer.tokens(target_ids),
-        log_probs=log_probs.cpu().numpy(),
-        encoder_self=stack("encoder", "self_attention"),
-        decoder_self=stack("decoder", "self_attention"),
-        cross=stack("decoder", "cross_attention"),
-    )
+    """Return all attention weights of a sentence and its translation, both as ids; arguments as in `record_maps`."""
+    return SentenceMaps(**vars(record_maps(model, source_ids, target_ids, tokenizer)))
 
 
-def maps_of(translator: "Translator", source_ids: Sequence[int], target_ids: Sequence[int]) -> SentenceMaps:
+def maps_of(translator: Translator, source_ids: Sequence[int], target_ids: Sequence[int]) -> SentenceMaps:
     """Return all attention weights of a sentence and its translation, both as ids, as `Translator.search` has them."""
     return take_maps(translator.model, source_ids, target_ids, translator.tokenizer)
 
 
-def maps_of_pair(translator: "Translator", source: str, target: str) -> SentenceMaps:
-    """Return all attention weights of a sentence and a given translation, both as texts."""
+def maps_of_pair(translator: Translator, source: str, target: str) -> SentenceMaps:
+    """Return all attention weights of a sentence and a given translation, both as texts.
+
+    Raises:
+        UserError: one of them is too long.
+    """
+    return maps_of(translator, *encode_pair(translator, source, target))
+
+
+def encode_pair(
+    translator: Translator,
+    source: str,
+    target: str,
+    source_name: str = "the sentence",
+    target_name: str = "the given translation",
+) -> tuple[list[int], list[int]]:
+    """Return the ids of a sentence and of a given translation.
+
+    Args:
+        translator: whose tokenizer encodes them.
+        source, target: the texts.
+        source_name, target_name: of the texts, in messages.
+
+    Raises:
+        UserError: one of them is too long.
+    """
     source_ids, target_ids = translator.tokenizer.encode([source, target])
-    return maps_of(translator, source_ids, target_ids)
+    for name, ids in ((source_name, source_ids), (target_name, target_ids)):
+        if len(ids) > MAX_SOURCE_TOKENS:
+            raise UserError(f"{name} has {len(ids)} tokens, EOS included: give at most {MAX_SOURCE_TOKENS}")
+    return source_ids, target_ids
 
 
 def attention(
-    translator: "Translator", text: str, target: str | None = None, options: "SearchOptions | None" = None
+    translator: Translator, text: str, target: str | None = None, options: SearchOptions | None = None
 ) -> SentenceMaps:
     """Translate a sentence and return all its attention weights; a notebook shows them as a page.
 
@@ -158,7 +102,7 @@ def attention(
         options: of the search; None takes the defaults.
 
     Raises:
-        UserError: the text is blank or holds several sentences.
+        UserError: the text is blank or holds several sentences, or one of a given pair is too long.
     """
     if not text.strip():
         raise UserError("the sentence is empty: give a sentence to translate")
