@@ -1,7 +1,7 @@
 /*
  * The lesson: the steps of one attention, one at a time.
  *
- * The URL fragment holds the step and the head (#step=softmax&head=1). shared.js, lesson_attention.js,
+ * The URL fragment holds the step and the head (#step=softmax&head=1). shared.js, matrices.js, lesson_attention.js,
  * lesson_explanations.js and lesson_grid.js run before this script.
  */
 
@@ -94,7 +94,7 @@ function showDictionary() {
   const hour = Number(byId("hour").value);
   const sharpness = (Number(byId("sharpness").value) / 100) ** 2 * 60;
   const similarities = ENTRIES.map((entry) => dot(hand(entry.hour), hand(hour)));
-  const weights = row(softmax(matrix(1, ENTRIES.length, (_, n) => sharpness * similarities[n])), 0);
+  const weights = row(softmaxRows(matrix(1, ENTRIES.length, (_, n) => sharpness * similarities[n])), 0);
   byId("hour-text").textContent = clock(hour);
   byId("sharpness-text").textContent = `× ${sharpness.toFixed(1)}`;
   const exact = ENTRIES.find((entry) => entry.hour === hour);

@@ -1,9 +1,9 @@
 /*
  * The worker: it holds the network and computes, so that the page never freezes.
  *
- * The page copies live_tokenizer.js, live_weights.js, live_transformer.js, live_search.js, live_interventions.js and
- * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request.
- * A new request of the same lane ends the one before. An error is answered by failed {message}.
+ * The page copies the scripts that it marks with `data-worker`, this file last, into one Blob. Messages to the worker
+ * are {type, lane, id, ...}; each answer carries the id of its request. A new request of the same lane ends the one
+ * before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
  * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
