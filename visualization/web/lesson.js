@@ -234,6 +234,11 @@ function addNavigationLink(step) {
   const heading = step.querySelector("h2");
   const link = element("a", { title: heading.textContent });
   link.append(element("span", {}, ...heading.cloneNode(true).childNodes));
+  link.addEventListener("click", (event) => {
+    if (hasModifier(event)) return;
+    event.preventDefault();
+    go({ step: step.id });
+  });
   document.querySelector("nav ol").append(element("li", {}, link));
 }
 
@@ -291,9 +296,14 @@ function showStep() {
 
 const fragment = (changes) => `#${new URLSearchParams({ step: state.step, head: state.head, ...changes })}`;
 
-/** Go to another step or head; `readFragment` then shows it. */
+/**
+ * Show another step or head, and write it into the URL.
+ *
+ * Chromium refuses to follow a link to a fragment in a frame from a Blob, which is how the live page shows the lesson.
+ */
 function go(changes) {
-  location.hash = fragment(changes);
+  history.pushState(null, "", fragment(changes));
+  readFragment();
 }
 
 function moveStep(by) {

@@ -205,6 +205,7 @@ class Transformer {
   /** `config`: sizes, as visualization/live.py writes them. `parameters`: matrices by name in Python's state_dict. */
   constructor(config, parameters) {
     this.config = config;
+    this.parameters = parameters;
     this.embedding = parameters["embedding.weight"]; // (V, C)
     this.positions = sinusoids(config.maxTokens, config.dModel);
     const layers = (n, Layer, side) =>

@@ -9,6 +9,7 @@
  * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
  *   translated {hypotheses, pass, milliseconds}, where `pass` is the forced pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
+ * - lesson {src, tgt, kind, layer} -> computed {numbers}, as `lessonNumbers` returns them
  * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
  */
 
@@ -54,6 +55,10 @@ const HANDLERS = {
 
   pass({ id, src, tgt, changes }) {
     postMessage({ type: "passed", id, pass: forcedPass(network, src, withEos(tgt), changes) });
+  },
+
+  lesson({ id, src, tgt, kind, layer }) {
+    postMessage({ type: "computed", id, numbers: lessonNumbers(network, src, withEos(tgt), kind, layer) });
   },
 
   async find({ id, lane, src, tgt }) {
