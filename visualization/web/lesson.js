@@ -235,7 +235,7 @@ function addNavigationLink(step) {
   const link = element("a", { title: heading.textContent });
   link.append(element("span", {}, ...heading.cloneNode(true).childNodes));
   link.addEventListener("click", (event) => {
-    if (hasModifier(event)) return;
+    if (hasModifier(event) || event.shiftKey) return; // the browser opens another tab or window
     event.preventDefault();
     go({ step: step.id });
   });
