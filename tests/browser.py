@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Frame, Page
 
 Visit = Callable[..., "Tab"]
 
@@ -33,13 +33,13 @@ class Tab:
         self.url = url
         self.page.goto(f"{url}#{fragment}" if fragment else url)
 
-    def accessibility_violations(self) -> list[str]:
-        """Return the serious and critical violations that axe-core finds in the current state of the page."""
+    def accessibility_violations(self, frame: "Frame | None" = None) -> list[str]:
+        """Return the serious and critical violations that axe-core finds in the page, or in a frame of it, now."""
         try:
             from axe_playwright_python.sync_playwright import Axe
         except ModuleNotFoundError:
             missing("axe-playwright-python is not installed")
-        violations = Axe().run(self.page).response["violations"]
+        violations = Axe().run(frame or self.page).response["violations"]
         return [
             f"{violation['id']}: {violation['nodes'][0]['html']}"
             for violation in violations

@@ -4,8 +4,6 @@ import base64
 import csv
 import gzip
 import io
-import json
-import re
 import xml.etree.ElementTree as ElementTree
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from embedded import embedded_data
 from made_up import made_up
 
 from visualization.page import page
@@ -86,11 +85,6 @@ def download(view: Any, button: str) -> bytes:
     with view.expect_download() as saved:
         view.click(button)
     return Path(saved.value.path()).read_bytes()
-
-
-def embedded_data(html: str) -> dict[str, Any]:
-    """Return the data inside a page."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
 
 
 # --- the file

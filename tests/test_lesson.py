@@ -1,8 +1,6 @@
 """Claims about the lesson: the page computes the model's values itself, and explains each cell."""
 
 import base64
-import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from embedded import embedded_data
 
 from constants import BOS, EOS
 from errors import UserError
@@ -73,19 +72,6 @@ def page(model: Transformer, kind: Kind = "encoder_self", layer: int = 0) -> str
     return lesson(model, maps, kind, layer)
 
 
-def exported(html: str) -> dict[str, Any]:
-    """Return the data inside a page, its arrays decoded."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, flags=re.DOTALL)
-    assert found
-
-    def decode(value: dict[str, Any]) -> Any:
-        if value.keys() != {"shape", "float32"}:
-            return value
-        return np.frombuffer(base64.b64decode(value["float32"]), "<f4").reshape(value["shape"]).astype(float)
-
-    return json.loads(found[1], object_hook=decode)
-
-
 def model_weights(model: Transformer, kind: Kind, layer: int) -> np.ndarray:
     """Return the weights (H, T, S) that `attention_maps` records."""
     path = f"encoder.{layer}.self_attention" if kind == "encoder_self" else f"decoder.{layer}."
@@ -100,7 +86,7 @@ def model_weights(model: Transformer, kind: Kind, layer: int) -> np.ndarray:
 @pytest.mark.parametrize("layer", [0, 1])
 def test_attention_of_the_exported_inputs_equals_the_values(norm: Norm, kind: Kind, layer: int) -> None:
     model = tiny(norm)
-    data = exported(page(model, kind, layer))
+    data = embedded_data(page(model, kind, layer))
     given, values = data["inputs"], data["model"]
     if layer == 0 and kind != "cross":
         ids = torch.tensor([data["queries"]["ids"]])
@@ -205,7 +191,7 @@ def test_the_page_computes_the_models_values(norm: Norm, show: Show) -> None:
 @slow
 def test_a_page_whose_values_differ_from_the_model_reports_it(show: Show) -> None:
     model = tiny()
-    data = exported(page(model))["model"]["output"].astype("<f4")
+    data = embedded_data(page(model))["model"]["output"].astype("<f4")
     original = base64.b64encode(data.tobytes()).decode()
     data[2, 3] += 0.01
     view = show(page(model).replace(original, base64.b64encode(data.tobytes()).decode())).page
@@ -217,7 +203,7 @@ def test_a_page_whose_values_differ_from_the_model_reports_it(show: Show) -> Non
 def test_a_clicked_score_equals_its_dot_product_written_out(show: Show) -> None:
     model = tiny()
     view = show(page(model), "step=scores&head=1").page
-    values = exported(page(model))["model"]
+    values = embedded_data(page(model))["model"]
     q, k = values["q"][:, 8:], values["k"][:, 8:]
     clicked = cell(view, "scores-scores", 2, 3)
     clicked.click()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from embedded import decode_array, embedded_data
 from programs import ROOT, run
 
 from constants import BOS, EOS
@@ -25,8 +26,11 @@ from translation.hypothesis import SearchOptions
 from translation.pytorch_engine import PyTorchEngine
 from translation.search import search, search_translations
 from translation.translator import Translator
+from visualization.lesson import lesson
 from visualization.live import MAX_PARAMETERS, describe_weights, live, quantise, round_weights
-from visualization.sentence import KINDS, Kind, forced_pass, take_maps
+from visualization.page import describe, to_uint16
+from visualization.sentence import KINDS, Kind, SentenceMaps, forced_pass, take_maps
+from visualization.template import json_in_html
 
 if TYPE_CHECKING:
     from browser import Tab, Visit
@@ -636,6 +640,235 @@ def test_the_live_page_fits_a_screen_of_360_pixels(visit: "Visit", file: Path) -
     view.fill("#text", "x" * 150)
     view.wait_for_function("() => state.text.length === 150 && results.untouched?.pass && results.crossing !== null")
     assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
+
+
+# --- the lesson and the attention page, opened from the live page
+
+MARKUP = "</script><img src=x onerror=alert(1)> <!-- __DATA__ &amp; <b>"
+UNIFORM = "x=encoder_self.0.0.uniform"  # a change that shows in all weights
+
+
+def opened(view: Any, button: str) -> Any:
+    """Press a button by the keyboard -> the frame of the page that it opens, once it has the focus and is drawn."""
+    view.focus(button)
+    view.keyboard.press("Enter")
+    view.wait_for_function("() => document.activeElement.tagName === 'IFRAME'")
+    frame = view.query_selector("#viewer iframe").content_frame()
+    frame.locator(".step:visible, main[aria-busy=false]").first.wait_for()
+    return frame
+
+
+def data_of(frame: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(frame.evaluate("() => DATA")), object_hook=decode_array)
+
+
+def maps_of_page(view: Any, model: Transformer, translator: Translator, network: str = "untouched") -> SentenceMaps:
+    """Return what Python computes for the text and the translation that the page shows."""
+    src, tgt = view.evaluate("(network) => [results[network].inputs.src, results[network].tgt]", network)
+    return take_maps(model, src, tgt, translator.tokenizer)
+
+
+def assert_close(found: Any, expected: Any, name: str = "") -> None:
+    """Compare values of JSON; numbers may differ by 1e-4."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), name
+        for key in expected:
+            assert_close(found[key], expected[key], f"{name} {key}")
+    elif isinstance(expected, float | np.ndarray):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4, err_msg=name)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected), name
+        for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+            assert_close(one, other, f"{name} {i}")
+    else:
+        assert found == expected, name
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@slow
+def test_the_lesson_of_a_head_has_the_numbers_of_python(
+    visit: "Visit", tmp_path: Path, translator: Translator, norm: Norm
+) -> None:
+    path, model = page_of_random_model(translator, norm, tmp_path)
+    for kind in KINDS:
+        for layer in (0, 1):
+            tab = visit(path, f"t=Il dort.&k={kind}&l={layer}&h=1")
+            view = done(tab)
+            frame = opened(view, "#open-lesson")
+            expected = embedded_data(lesson(model, maps_of_page(view, model, translator), kind, layer))
+            assert_close(data_of(frame), expected, f"{kind} {layer}")
+            assert frame.evaluate("() => [DATA.kind, DATA.layer, state.head]") == [kind, layer, 1]
+            assert frame.locator("#scores [data-head='1']").get_attribute("aria-pressed") == "true"
+            assert f"layer {layer} " in frame.text_content("[data-value=place]")
+            shown = array(frame.evaluate("() => Array.from(divided.perHead[1].weights.values)"), (-1,))
+            np.testing.assert_allclose(shown, expected["model"]["weights"][1].ravel(), atol=1e-4)
+            difference = float(frame.get_attribute("#difference data", "value"))
+            assert 0 < difference < 1e-4 and "disagree" not in frame.text_content("#difference")
+
+
+@slow
+def test_the_attention_page_has_the_numbers_of_python(visit: "Visit", tmp_path: Path, translator: Translator) -> None:
+    path, model = page_of_random_model(translator, "post", tmp_path)
+    view = done(visit(path, "t=Il dort avec elle.&k=encoder_self&l=0&h=1"))
+    frame = opened(view, "#open-attention")
+    maps = maps_of_page(view, model, translator)
+    expected = describe(maps, {kind: to_uint16(maps.weights(kind)) for kind in KINDS})
+    data = data_of(frame)
+    assert frame.evaluate("() => [active().k, active().l, active().h]") == ["encoder_self", 0, 1]
+    assert frame.title() == frame.text_content("h1") == "Attention" and data["scale"] == 65535
+    (found,) = data["sentences"]
+    for kind in KINDS:
+        weights = frame.evaluate("async (kind) => Array.from(await weightsOf(0, kind))", kind)
+        np.testing.assert_allclose(array(weights, maps.weights(kind).shape), maps.weights(kind), atol=1e-4)
+        del found["maps"][kind]["weights"], expected["maps"][kind]["weights"]
+    assert_close(found, expected)
+
+
+@slow
+def test_with_changes_the_attention_page_shows_the_chosen_network_and_the_lesson_the_untouched_one(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    changed = copy.deepcopy(rounded)  # without queries all scores of a head are equal
+    for parameter in changed.get_submodule("encoder.0.self_attention.w_q").parameters():
+        parameter.data[:16] = 0
+    for network, model in (("changed", changed), ("untouched", rounded)):
+        view = done(visit(file, f"k=encoder_self&l=0&h=0&{UNIFORM}&n={network}"))
+        note = view.text_content("#pages-note")
+        assert f"attention page shows the {network} network" in note and "lesson computes the untouched" in note
+        frame = opened(view, "#open-attention")
+        assert frame.title() == frame.text_content("h1") == f"Attention of the {network} network"
+        assert view.text_content("#viewer-title") == f"Attention of the {network} network"
+        maps = maps_of_page(view, model, translator, network)
+        for kind in KINDS:
+            weights = frame.evaluate("async (kind) => Array.from(await weightsOf(0, kind))", kind)
+            np.testing.assert_allclose(array(weights, maps.weights(kind).shape), maps.weights(kind), atol=1e-4)
+        view.keyboard.press("Escape")
+        frame = opened(view, "#open-lesson")
+        assert view.text_content("#viewer-title") == "Lesson of the untouched network"
+        expected = embedded_data(lesson(rounded, maps_of_page(view, rounded, translator), "encoder_self", 0))
+        assert_close(data_of(frame), expected)
+    assert np.abs(maps.encoder_self[0, 0] - 1 / maps.encoder_self.shape[-1]).max() > 1e-3  # the change has an effect
+
+
+@slow
+def test_the_keyboard_opens_and_closes_the_pages_and_the_focus_returns(visit: "Visit", file: Path) -> None:
+    view = done(visit(file))
+    view.evaluate(
+        """() => {
+          globalThis.urls = new Set();
+          const { createObjectURL, revokeObjectURL } = URL;
+          URL.createObjectURL = (blob) => (urls.add(createObjectURL(blob)), [...urls].at(-1));
+          URL.revokeObjectURL = (url) => (urls.delete(url), revokeObjectURL(url));
+        }"""
+    )
+
+    def assert_closed(button: str) -> None:
+        view.locator("#viewer").wait_for(state="hidden")
+        assert view.evaluate("() => [`#${document.activeElement.id}`, urls.size]") == [button, 0]
+        assert view.locator("iframe").count() == 0
+
+    for button in ("#open-lesson", "#open-attention"):
+        frame = opened(view, button)
+        assert view.evaluate("() => urls.size") == 1 and view.locator("#viewer-close").is_visible()
+        view.keyboard.press("Escape")
+        assert_closed(button)
+        opened(view, button)
+        view.focus("#viewer-close")
+        view.keyboard.press("Escape")
+        assert_closed(button)
+        opened(view, button)
+        view.focus("#viewer-close")
+        view.keyboard.press("Enter")
+        assert_closed(button)
+    frame = opened(view, "#open-lesson")
+    view.keyboard.press("ArrowRight")  # the keys of the page work at once
+    frame.locator("#scale").wait_for(timeout=5000)
+    view.keyboard.press("Escape")
+    assert_closed("#open-lesson")
+
+
+@slow
+def test_escape_closes_a_page_only_where_the_page_does_not_use_it(visit: "Visit", file: Path) -> None:
+    view = done(visit(file))
+    frame = opened(view, "#open-attention")
+    for key in ("ArrowDown", "Enter"):  # a cursor and a pin
+        view.keyboard.press(key)
+    frame.wait_for_function("() => active().p !== null")
+    view.keyboard.press("Escape")
+    frame.wait_for_function("() => active().p === null")
+    view.keyboard.press("Escape")
+    frame.wait_for_function("() => active().q === null")
+    view.keyboard.press("?")
+    frame.locator("#help").wait_for()
+    view.keyboard.press("Escape")
+    frame.locator("#help").wait_for(state="hidden")
+    assert view.locator("#viewer").is_visible()
+    view.keyboard.press("Escape")
+    view.locator("#viewer").wait_for(state="hidden")
+    view.focus("#untouched-0")
+    view.keyboard.press("Enter")
+    frame = opened(view, "#open-lesson")
+    frame.focus("#scores-scores")
+    view.keyboard.press("ArrowDown")
+    view.keyboard.press("Escape")  # leaves the matrix
+    assert view.locator("#viewer").is_visible()
+    view.focus("#viewer-close")
+    view.keyboard.press("Escape")
+    view.locator("#viewer").wait_for(state="hidden")
+    assert view.locator("#alternatives").is_visible()  # what lies behind the dialog stays as it was
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@slow
+def test_axe_finds_no_serious_violation_in_the_opened_pages(visit: "Visit", file: Path, scheme: str) -> None:
+    tab = visit(file, UNIFORM, color_scheme=scheme)
+    view = done(tab)
+    for button in ("#open-lesson", "#open-attention"):
+        frame = opened(view, button)
+        assert tab.accessibility_violations() == []
+        assert tab.accessibility_violations(frame) == []
+        view.click("#viewer-close")
+
+
+@slow
+def test_the_opened_pages_fit_a_screen_of_360_pixels(visit: "Visit", file: Path) -> None:
+    view = done(visit(file, UNIFORM, viewport={"width": 360, "height": 740}))
+    for button in ("#open-lesson", "#open-attention"):
+        frame = opened(view, button)
+        for part in (view, frame):
+            assert part.evaluate("() => document.documentElement.scrollWidth") <= 360
+        box = view.locator("#viewer iframe").bounding_box()
+        assert box["width"] == 360 and box["height"] > 600
+        view.click("#viewer-close")
+
+
+@slow
+def test_markup_in_the_text_is_shown_literally_in_the_opened_pages(
+    visit: "Visit", file: Path, translator: Translator
+) -> None:
+    view = done(visit(file))
+    view.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    view.fill("#text", MARKUP)
+    view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=MARKUP)
+    tokens = translator.tokenizer.tokens(view.evaluate("() => results.untouched.inputs.src"))
+    frame = opened(view, "#open-lesson")
+    assert frame.locator("header b").first.text_content() == MARKUP
+    frame.click("nav li:nth-child(2) a")
+    frame.locator("#tokens").wait_for(timeout=5000)
+    assert frame.locator("[data-tokens=keys] li > .token").all_text_contents() == tokens
+    assert frame.locator("img").count() == 0
+    view.click("#viewer-close")
+    frame = opened(view, "#open-attention")
+    assert frame.text_content("#source") == MARKUP
+    assert frame.locator(".columns .label").all_text_contents() == tokens
+    assert frame.locator("img").count() == 0
+
+
+@slow
+def test_json_of_the_page_equals_that_of_python(visit: "Visit", file: Path) -> None:
+    texts = [*ALPHABETS, MARKUP, "\x7f\b\f\v\u2028\ud800"]
+    data = {"texts": texts, "numbers": [0, -1, 0.5, None, True], "": {}}
+    assert in_page(done(visit(file)), "return jsonInHtml(argument);", data) == json_in_html(data)
 
 
 # --- the program

@@ -210,11 +210,16 @@ def test_translate_writes_the_attention_of_its_translations(
     assert capsys.readouterr().out.splitlines()[0] == " ".join(translations)
 
 
-@pytest.mark.parametrize("template", ["attention.html", "lesson.html"])
+def policy_of(html: str) -> dict[str, str]:
+    """Return the directives of a page's content security policy."""
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]  # type: ignore[index]
+    return dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
+
+
+@pytest.mark.parametrize("template", ["attention.html", "lesson.html", "history.html"])
 def test_a_page_loads_nothing_and_its_policy_allows_its_own_scripts_and_styles_only(template: str) -> None:
     html = fill(template, {"token": "</script><script>alert(1)</script>"})
-    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)[1]  # type: ignore[index]
-    directives = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
+    directives = policy_of(html)
     assert directives["default-src"] == directives["base-uri"] == directives["form-action"] == "'none'"
     for tag in ("script", "style"):
         contents = re.findall(rf"<{tag}>(.*?)</{tag}>", html, flags=re.DOTALL)
@@ -222,6 +227,24 @@ def test_a_page_loads_nothing_and_its_policy_allows_its_own_scripts_and_styles_o
         assert hashes and directives[f"{tag}-src"].split() == [f"'sha256-{hash}'" for hash in hashes]
     assert not re.search(r"<(link|script|img)[^>]* (href|src)=", html) and "__DATA__" not in html
     assert html.count("<script") == html.count("</script>") == html.count("<script>") + 1  # the data
+
+
+def test_the_policy_of_the_live_page_allows_the_pages_that_it_shows_in_a_frame_and_nothing_else() -> None:
+    html = fill("live.html", {"token": "</script>__DATA__"})
+    own, lesson, attention = (policy_of(page) for page in (html, fill("lesson.html", {}), fill("attention.html", {})))
+    for directive in ("script-src", "style-src"):
+        framed = {*lesson[directive].split(), *attention[directive].split()}
+        rest = set(own[directive].split()) - framed
+        tag = directive.removesuffix("-src")
+        contents = re.findall(rf"<{tag}(?: data-worker)?>(.*?)</{tag}>", html, flags=re.DOTALL)
+        hashes = {f"'sha256-{base64.b64encode(hashlib.sha256(c.encode()).digest()).decode()}'" for c in contents}
+        assert framed < set(own[directive].split()) and rest <= hashes <= rest | framed
+    assert own["frame-src"] == own["worker-src"] == "blob:"
+    names = {"default-src", "script-src", "style-src", "img-src", "worker-src", "frame-src", "base-uri", "form-action"}
+    assert own.keys() == names and own["default-src"] == "'none'"
+    pages = re.findall(r'<script type="application/json" data-page="([\w.]+)">(.*?)</script>', html, flags=re.DOTALL)
+    assert ["{}".join(json.loads(content)) for _, content in pages] == [fill(name, {}) for name, _ in pages]
+    assert [name for name, _ in pages] == ["lesson.html", "attention.html"]
 
 
 # --- word alignment

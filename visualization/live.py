@@ -45,7 +45,7 @@ def live(translator: Translator, weights: WeightFormat = "int8", start: str = ""
         start: fragment for a page that is opened without one, such as `t=Il dort.&b=4`.
 
     Returns:
-        HTML of about 1.35 bytes (int8) or 2.5 bytes (float16) for each parameter, and 0.2 MB for code and tokenizer.
+        HTML of about 1.35 bytes (int8) or 2.5 bytes (float16) for each parameter, and 0.4 MB for code and tokenizer.
 
     Raises:
         UserError: the model has more than MAX_PARAMETERS parameters, or the format is unknown.

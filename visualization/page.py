@@ -40,6 +40,7 @@ def page(sentences: Sequence[SentenceMaps], start: str = "") -> str:
         # Without a time stamp, so that the same sentences give the same page.
         blobs = [{kind: gzip.compress(blob, mtime=0) for kind, blob in kinds.items()} for kinds in blobs]
     data = {
+        "title": "Attention",
         "start": start,
         "scale": SCALE,
         "compressed": compressed,

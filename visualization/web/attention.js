@@ -293,6 +293,12 @@ function pin() {
   if (active().q !== null) place({ p: active().p === active().q ? null : active().q });
 }
 
+/** Return whether there is a pin or a cursor to remove. */
+function hasCursor() {
+  const { q, c, p } = active();
+  return [q, c, p].some((index) => index !== null);
+}
+
 /** Remove the pin, or else the cursor. */
 function release() {
   hover = null;
@@ -900,7 +906,7 @@ function onKey(event) {
       ? [".heads button[aria-pressed=true]", HEAD_KEYS]
       : [null, {}];
   const action = special[key] ?? (Object.hasOwn(KEYS, key) ? KEYS[key] : null);
-  if (!action) return;
+  if (!action || (action === release && !hasCursor())) return;
   event.preventDefault();
   keysHandled = keysHandled
     .then(action)
@@ -909,6 +915,8 @@ function onKey(event) {
 }
 
 function start() {
+  document.title = DATA.title;
+  byId("title").textContent = DATA.title;
   const options = DATA.sentences.map(({ source }, i) => element("option", { value: i }, `${i}: ${source}`));
   byId("sentence").append(...options);
   byId("kinds").append(

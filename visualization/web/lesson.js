@@ -1,7 +1,7 @@
 /*
  * The lesson: the steps of one attention, one at a time.
  *
- * The URL fragment holds the step and the head (#step=softmax&head=1). shared.js, lesson_attention.js,
+ * The URL fragment holds the step and the head (#step=softmax&head=1). shared.js, matrices.js, lesson_attention.js,
  * lesson_explanations.js and lesson_grid.js run before this script.
  */
 
@@ -94,7 +94,7 @@ function showDictionary() {
   const hour = Number(byId("hour").value);
   const sharpness = (Number(byId("sharpness").value) / 100) ** 2 * 60;
   const similarities = ENTRIES.map((entry) => dot(hand(entry.hour), hand(hour)));
-  const weights = row(softmax(matrix(1, ENTRIES.length, (_, n) => sharpness * similarities[n])), 0);
+  const weights = row(softmaxRows(matrix(1, ENTRIES.length, (_, n) => sharpness * similarities[n])), 0);
   byId("hour-text").textContent = clock(hour);
   byId("sharpness-text").textContent = `× ${sharpness.toFixed(1)}`;
   const exact = ENTRIES.find((entry) => entry.hour === hour);
@@ -234,6 +234,11 @@ function addNavigationLink(step) {
   const heading = step.querySelector("h2");
   const link = element("a", { title: heading.textContent });
   link.append(element("span", {}, ...heading.cloneNode(true).childNodes));
+  link.addEventListener("click", (event) => {
+    if (hasModifier(event) || event.shiftKey) return; // the browser opens another tab or window
+    event.preventDefault();
+    go({ step: step.id });
+  });
   document.querySelector("nav ol").append(element("li", {}, link));
 }
 
@@ -291,9 +296,14 @@ function showStep() {
 
 const fragment = (changes) => `#${new URLSearchParams({ step: state.step, head: state.head, ...changes })}`;
 
-/** Go to another step or head; `readFragment` then shows it. */
+/**
+ * Show another step or head, and write it into the URL.
+ *
+ * Chromium refuses to follow a link to a fragment in a frame from a Blob, which is how the live page shows the lesson.
+ */
 function go(changes) {
-  location.hash = fragment(changes);
+  history.pushState(null, "", fragment(changes));
+  readFragment();
 }
 
 function moveStep(by) {

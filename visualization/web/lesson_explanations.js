@@ -67,8 +67,8 @@ function explainProjection(letter, sourceName) {
   };
 }
 
-/** Return how to explain a cell of the layer norm of a matrix. */
-function explainNorm(source) {
+/** Return how to explain a cell of `result`, the layer norm of the matrix `source`; both are functions. */
+function explainNorm(source, result) {
   return (i, j) => {
     const values = row(source(), i);
     const n = values.length;
@@ -88,7 +88,6 @@ function explainNorm(source) {
     };
     const centred = `(${formatFactor(values[j])} − ${formatFactor(mean)}) / √(${format4(variance)} + ${DATA.eps})`;
     const affine = `× ${formatFactor(at(inputs.scale, 0, j))} + ${formatFactor(at(inputs.shift, 0, j))}`;
-    const result = format4(normalisedEntry(values[j], { mean, variance }, j));
     return {
       text: `The mean μ and the variance σ² of row ${i}, over all ${n} features, normalise feature ${j}; γ multiplies the result, and β is added.`,
       labels: features,
@@ -96,7 +95,7 @@ function explainNorm(source) {
         { name: `row ${i}`, values },
         { name: "(x − μ)²", values: squares },
       ],
-      equations: [meanEquation, varianceEquation, equation(`${centred} ${affine} = ${result}`)],
+      equations: [meanEquation, varianceEquation, equation(`${centred} ${affine} = ${format4(at(result(), i, j))}`)],
     };
   };
 }
@@ -244,7 +243,11 @@ const explainInputWeight = (name) => (i, j) =>
 const explainOutputWeight = (i, j) =>
   given(`Learned in training: the weight of column ${i % dK} of head ${Math.floor(i / dK)} in output feature ${j}.`);
 
-const explainInput = DATA.norm === "pre" ? explainNorm(() => beforeDivision.x) : explainX;
+const explainNormOfX = explainNorm(
+  () => beforeDivision.x,
+  () => beforeDivision.norm,
+);
+const explainInput = DATA.norm === "pre" ? explainNormOfX : explainX;
 
 /* ---- The matrices by name ---- */
 
@@ -309,6 +312,9 @@ const matrices = {
     queryNames,
     features,
     () => computed().result,
-    explainNorm(() => computed().sum),
+    explainNorm(
+      () => computed().sum,
+      () => computed().result,
+    ),
   ),
 };

@@ -286,6 +286,7 @@ function draw() {
   drawHeads();
   drawAttention();
   drawFound();
+  drawPageButtons();
   if (focused && document.activeElement?.id !== focused) byId(focused)?.focus();
   const busy = NETWORKS.some((network) => results[network] && !results[network].pass);
   byId("progress").textContent = busy ? "translating …" : timeText(results.untouched);

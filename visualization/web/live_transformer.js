@@ -3,8 +3,7 @@
  *
  * Names, classes and their order are those of the Python files. Dimensions are those of model/__init__.py: T target
  * length (queries), S source length (keys), C model width, H heads, D head width, V vocabulary, K hypotheses, N target
- * tokens decoded so far. A matrix is {rows, columns, values}, its values a Float32Array, row by row; sums are computed
- * in float64 and rounded to float32.
+ * tokens decoded so far. Matrices are float32, as matrices.js has them.
  *
  * Every forward function takes `options`, which change the computation; `{}` is the trained network:
  *
@@ -21,134 +20,6 @@
 
 const LAYER_NORM_EPS = 1e-5; // the default of torch.nn.LayerNorm
 
-/* ---- Matrices ---- */
-
-/** Return a matrix of zeros. */
-function zeros(rows, columns) {
-  return { rows, columns, values: new Float32Array(rows * columns) };
-}
-
-/** Return rows `start` to `end` - 1 of a matrix, without a copy. */
-function sliceRows(m, start, end) {
-  return { rows: end - start, columns: m.columns, values: m.values.subarray(start * m.columns, end * m.columns) };
-}
-
-/** Return the rows of matrices of the same width in one matrix. */
-function stackRows(matrices) {
-  const columns = matrices[0].columns;
-  const stacked = zeros(matrices.reduce((rows, m) => rows + m.rows, 0), columns);
-  let offset = 0;
-  for (const m of matrices) {
-    stacked.values.set(m.values, offset);
-    offset += m.values.length;
-  }
-  return stacked;
-}
-
-/** Return the sum of two matrices of the same shape. */
-function addMatrices(a, b) {
-  const total = zeros(a.rows, a.columns);
-  for (let i = 0; i < total.values.length; i++) total.values[i] = a.values[i] + b.values[i];
-  return total;
-}
-
-/**
- * Return x Wᵀ + b: x (T, C), weight (O, C), bias (1, O) or null -> (T, O). The page spends its time here.
- *
- * Both matrices are read along their rows, so along contiguous memory. Four rows of x at a time share each weight that
- * is read.
- */
-function linear(x, weight, bias = null) {
-  const n = x.columns;
-  const result = zeros(x.rows, weight.rows);
-  const nOut = weight.rows;
-  const { values: a } = x;
-  const { values: w } = weight;
-  const { values: y } = result;
-  let t = 0;
-  for (; t + 4 <= x.rows; t += 4) {
-    const first = t * n;
-    const second = first + n;
-    const third = second + n;
-    const fourth = third + n;
-    for (let o = 0; o < nOut; o++) {
-      const start = o * n;
-      let sum0 = bias === null ? 0 : bias.values[o];
-      let sum1 = sum0;
-      let sum2 = sum0;
-      let sum3 = sum0;
-      for (let i = 0; i < n; i++) {
-        const value = w[start + i];
-        sum0 += a[first + i] * value;
-        sum1 += a[second + i] * value;
-        sum2 += a[third + i] * value;
-        sum3 += a[fourth + i] * value;
-      }
-      y[t * nOut + o] = sum0;
-      y[(t + 1) * nOut + o] = sum1;
-      y[(t + 2) * nOut + o] = sum2;
-      y[(t + 3) * nOut + o] = sum3;
-    }
-  }
-  for (; t < x.rows; t++) {
-    const row = t * n;
-    for (let o = 0; o < nOut; o++) {
-      const start = o * n;
-      let even = bias === null ? 0 : bias.values[o]; // two sums, so that neither addition waits for the other
-      let odd = 0;
-      let i = 0;
-      for (; i + 2 <= n; i += 2) {
-        even += a[row + i] * w[start + i];
-        odd += a[row + i + 1] * w[start + i + 1];
-      }
-      if (i < n) even += a[row + i] * w[start + i];
-      y[t * nOut + o] = even + odd;
-    }
-  }
-  return result;
-}
-
-/** Return the matrix product a b: (T, S) times (S, D) -> (T, D). */
-function multiply(a, b) {
-  const result = zeros(a.rows, b.columns);
-  for (let i = 0; i < a.rows; i++) {
-    for (let n = 0; n < a.columns; n++) {
-      const value = a.values[i * a.columns + n];
-      for (let j = 0; j < b.columns; j++) result.values[i * b.columns + j] += value * b.values[n * b.columns + j];
-    }
-  }
-  return result;
-}
-
-/** Return the softmax of each row. Subtracting the largest score changes no weight and avoids overflow. */
-function softmaxRows(scores) {
-  const result = zeros(scores.rows, scores.columns);
-  for (let start = 0; start < scores.values.length; start += scores.columns) {
-    const end = start + scores.columns;
-    let largest = -Infinity;
-    for (let i = start; i < end; i++) largest = Math.max(largest, scores.values[i]);
-    let total = 0;
-    for (let i = start; i < end; i++) total += result.values[i] = Math.exp(scores.values[i] - largest);
-    for (let i = start; i < end; i++) result.values[i] /= total;
-  }
-  return result;
-}
-
-/** Return the logarithm of the softmax of each row. */
-function logSoftmaxRows(logits) {
-  const result = zeros(logits.rows, logits.columns);
-  for (let start = 0; start < logits.values.length; start += logits.columns) {
-    const end = start + logits.columns;
-    let largest = -Infinity;
-    for (let i = start; i < end; i++) largest = Math.max(largest, logits.values[i]);
-    let total = 0;
-    for (let i = start; i < end; i++) total += Math.exp(logits.values[i] - largest);
-    const logTotal = largest + Math.log(total);
-    for (let i = start; i < end; i++) result.values[i] = logits.values[i] - logTotal;
-  }
-  return result;
-}
-
 /* ---- model/attention.py ---- */
 
 /**
@@ -158,15 +29,8 @@ function logSoftmaxRows(logits) {
  * null if all may. Returns the weighted means `values` (T, D) and the `weights` (T, S), whose rows sum to 1.
  */
 function attention(q, k, v, mask = null, { divide = true, temperature = 1 } = {}) {
-  const scores = linear(q, k); // q kᵀ (T, S)
-  const divisor = (divide ? Math.sqrt(q.columns) : 1) * temperature;
-  for (let i = 0; i < scores.rows; i++) {
-    for (let j = 0; j < scores.columns; j++) {
-      const at = i * scores.columns + j;
-      scores.values[at] = mask === null || mask(i, j) ? scores.values[at] / divisor : -Infinity; // exp(-inf) = 0
-    }
-  }
-  const weights = softmaxRows(scores); // (T, S)
+  const scores = divideEntries(linear(q, k), (divide ? Math.sqrt(q.columns) : 1) * temperature); // q kᵀ / √d_k (T, S)
+  const weights = softmaxRows(maskScores(scores, mask)); // (T, S)
   return { values: multiply(weights, v), weights };
 }
 
@@ -210,32 +74,13 @@ class MultiHeadAttention {
       });
       return stackRows(values); // (T, D)
     });
-    return this.w_o(joinHeads(heads));
+    return this.w_o(joinColumns(heads));
   }
 
   /** Split the width among the heads: (T, C) -> H matrices (T, D). */
   splitHeads(x) {
-    const width = x.columns / this.nHeads;
-    return Array.from({ length: this.nHeads }, (_, head) => {
-      const part = zeros(x.rows, width);
-      for (let t = 0; t < x.rows; t++) {
-        const first = t * x.columns + head * width;
-        part.values.set(x.values.subarray(first, first + width), t * width);
-      }
-      return part;
-    });
+    return splitColumns(x, this.nHeads);
   }
-}
-
-/** Concatenate the heads: H matrices (T, D) -> (T, C). */
-function joinHeads(heads) {
-  const [{ rows, columns: width }] = heads;
-  const joined = zeros(rows, heads.length * width);
-  heads.forEach((part, head) => {
-    for (let t = 0; t < rows; t++)
-      joined.values.set(part.values.subarray(t * width, (t + 1) * width), t * joined.columns + head * width);
-  });
-  return joined;
 }
 
 /* ---- model/transformer.py ---- */
@@ -246,41 +91,10 @@ function linearLayer(parameters, path) {
   return (x) => linear(x, weight, bias);
 }
 
-/** Return the layer norm at a module path, a function (T, C) -> (T, C): (x - μ) / √(σ² + ε) · γ + β. */
+/** Return the layer norm at a module path, a function (T, C) -> (T, C). */
 function layerNorm(parameters, path) {
-  const [scale, shift] = [parameters[`${path}.weight`].values, parameters[`${path}.bias`].values];
-  return (x) => {
-    const n = x.columns;
-    const result = zeros(x.rows, n);
-    for (let start = 0; start < x.values.length; start += n) {
-      let mean = 0;
-      for (let i = 0; i < n; i++) mean += x.values[start + i] / n;
-      let variance = 0;
-      for (let i = 0; i < n; i++) variance += (x.values[start + i] - mean) ** 2 / n;
-      const deviation = Math.sqrt(variance + LAYER_NORM_EPS);
-      for (let i = 0; i < n; i++)
-        result.values[start + i] = ((x.values[start + i] - mean) / deviation) * scale[i] + shift[i];
-    }
-    return result;
-  };
-}
-
-/**
- * Position encodings: pos -> sin(pos / 10000^(2i / d_model)) in column 2i, cos of the same angle in column 2i + 1
- * (section 3.5). Frequencies and angles are rounded to float32, as PyTorch does.
- */
-function sinusoids(length, dModel) {
-  const encodings = zeros(length, dModel);
-  for (let j = 0; j < dModel; j += 2) {
-    const exponent = Math.fround(j * Math.fround(-Math.log(10000) / dModel));
-    const frequency = Math.fround(Math.exp(exponent));
-    for (let position = 0; position < length; position++) {
-      const angle = Math.fround(position * frequency);
-      encodings.values[position * dModel + j] = Math.sin(angle);
-      encodings.values[position * dModel + j + 1] = Math.cos(angle);
-    }
-  }
-  return encodings;
+  const { [`${path}.weight`]: scale, [`${path}.bias`]: shift } = parameters;
+  return (x) => normaliseRows(x, scale, shift, LAYER_NORM_EPS);
 }
 
 /** Position-wise feed-forward network: two linear layers with a ReLU between them (section 3.3, equation 2). */
@@ -391,6 +205,7 @@ class Transformer {
   /** `config`: sizes, as visualization/live.py writes them. `parameters`: matrices by name in Python's state_dict. */
   constructor(config, parameters) {
     this.config = config;
+    this.parameters = parameters;
     this.embedding = parameters["embedding.weight"]; // (V, C)
     this.positions = sinusoids(config.maxTokens, config.dModel);
     const layers = (n, Layer, side) =>

@@ -1,14 +1,15 @@
 /*
  * The worker: it holds the network and computes, so that the page never freezes.
  *
- * The page copies live_tokenizer.js, live_weights.js, live_transformer.js, live_search.js, live_interventions.js and
- * this file into one Blob. Messages to the worker are {type, lane, id, ...}; each answer carries the id of its request.
- * A new request of the same lane ends the one before. An error is answered by failed {message}.
+ * The page copies the scripts that it marks with `data-worker`, this file last, into one Blob. Messages to the worker
+ * are {type, lane, id, ...}; each answer carries the id of its request. A new request of the same lane ends the one
+ * before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
  * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
  *   translated {hypotheses, pass, milliseconds}, where `pass` is the forced pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
+ * - lesson {src, tgt, kind, layer} -> computed {numbers}, as `lessonNumbers` returns them
  * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
  */
 
@@ -54,6 +55,10 @@ const HANDLERS = {
 
   pass({ id, src, tgt, changes }) {
     postMessage({ type: "passed", id, pass: forcedPass(network, src, withEos(tgt), changes) });
+  },
+
+  lesson({ id, src, tgt, kind, layer }) {
+    postMessage({ type: "computed", id, numbers: lessonNumbers(network, src, withEos(tgt), kind, layer) });
   },
 
   async find({ id, lane, src, tgt }) {

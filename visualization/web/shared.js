@@ -71,3 +71,12 @@ function indexField(fields, name, size, fallback) {
 
 /** Return whether a key event belongs to a shortcut of the browser. */
 const hasModifier = (event) => event.altKey || event.ctrlKey || event.metaKey;
+
+const UNUSED_ESCAPE = "unused Escape"; // message of a page in a frame to the page around it
+
+// A key that is pressed inside a frame does not reach the page around it, which may be the live page and its dialog.
+if (parent !== window)
+  addEventListener("keydown", ({ key, target, defaultPrevented }) => {
+    const isUsed = defaultPrevented || target.closest("dialog, select");
+    if (key === "Escape" && !isUsed) parent.postMessage(UNUSED_ESCAPE, "*");
+  });
