@@ -30,7 +30,8 @@ SENTENCE_END = re.compile(r"[.?!]")
 def in_capitals(sentence: str) -> bool:
     """Return whether a sentence is written in capitals; one word of up to four letters may be an abbreviation."""
     words = re.findall(r"[^\W\d_]+", sentence)
-    return sentence.isupper() and (len(words) > 1 or len(words[0]) > MAX_ABBREVIATION)
+    # A capital such as 🅰 is a symbol, and no letter, so there may be no word.
+    return sentence.isupper() and (len(words) > 1 or len("".join(words)) > MAX_ABBREVIATION)
 
 
 class Engine(Protocol):
