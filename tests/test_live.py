@@ -24,7 +24,7 @@ from model.transformer import Norm
 from translation.hypothesis import SearchOptions
 from translation.pytorch_engine import PyTorchEngine
 from translation.search import search, search_translations
-from translation.translator import Translator
+from translation.translator import Translator, in_capitals
 from visualization.live import MAX_PARAMETERS, describe_weights, live, quantise, round_weights
 from visualization.sentence import KINDS, Kind, forced_pass, take_maps
 
@@ -445,6 +445,51 @@ def test_changes_of_the_network_equal_the_same_changes_in_python(
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+CAPITALS = [
+    "LE CHAT NOIR DORT.",
+    "Le CHAT NOIR DORT.",
+    "SNCF",
+    "CHATS !",
+    "ÇA VA ?",
+    "L’ÉTÉ N’EST PAS LÀ",
+    "E\u0301TE\u0301",
+    "  LE\u2003CHAT\x1cDORT ",
+    "ΑΣ ΣΑΣ ΟΔΟΣ",
+    "ΣΣΣ ΣΟΣ",
+    "İL EST LÀ",
+    "ǄEP ǄEP",
+    "ǅEP ǄEP",
+    "GROẞE STRAẞE",
+    "Ⅳ Ⅷ",
+    "𐐀𐐁 𐐂𐐃",
+    "🅰",
+    "🅰🅱 LÀ",
+    "14:30 !",
+    "中文 ABCDE",
+    "",
+]
+
+
+@slow
+def test_sentences_in_capitals_are_encoded_as_python_does(visit: "Visit", file: Path, translator: Translator) -> None:
+    words = translator.tokenizer.tokens(range(260, len(translator.tokenizer)))
+    texts = [*CAPITALS, *(text.upper() for text in fuzzed(words, 3000))]
+    sentences = [" ".join(text.split()) for text in texts]
+    capitals = [in_capitals(sentence) for sentence in sentences]
+    assert 100 < sum(capitals) < len(texts) - 100
+    expected = translator.tokenizer.encode(
+        [s.capitalize() if upper else s for s, upper in zip(sentences, capitals, strict=True)]
+    )
+    found = in_page(
+        done(visit(file)),
+        "return argument.map((text) => [inCapitals(text), encodeSentence(tokenizer, text)]);",
+        texts,
+    )
+    wanted = [list(each) for each in zip(capitals, expected, strict=True)]
+    different = [(t, a, b) for t, a, b in zip(texts, found, wanted, strict=True) if a != b]
+    assert not different, (len(different), different[:3])
+
+
 # --- the page
 
 
@@ -548,6 +593,23 @@ def test_find_ranks_all_heads_by_the_fall_that_python_computes(
         start = 16 * head["head"]
         without.get_submodule(head["path"]).w_o.weight.data[:, start : start + 16] = 0
         assert head["fall"] == pytest.approx(log_prob(rounded) - log_prob(without), abs=1e-3)
+
+
+@slow
+def test_a_text_in_capitals_is_translated_as_python_does(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    python = copy.copy(translator)
+    python.engine = PyTorchEngine(rounded, "32", ["cpu"])
+    view = done(visit(file))
+    for text in ("LE CHAT NOIR DORT.", "ÇA VA ?", "SNCF", "Le CHAT dort.", "L’ÉTÉ EST LÀ"):
+        view.fill("#text", text)
+        view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=text)
+        (expected,) = python.translate([text])
+        assert view.text_content("#untouched .name b") == expected
+        assert view.locator("#capitals").is_visible() is in_capitals(text)
+        assert not in_capitals(text) or view.text_content("#status") == f"Translation: {expected}"
+    assert expected != expected.lower()
 
 
 @slow

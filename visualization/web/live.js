@@ -163,7 +163,7 @@ function saveFragment() {
 
 /** Return what the worker must translate, or null with a message where there is nothing to translate. */
 function sourceIds() {
-  const ids = tokenizer.encode(state.text);
+  const ids = encodeSentence(tokenizer, state.text);
   showProblem("");
   if (ids.length === 1) return null;
   if (ids.length > DATA.maxSourceTokens) {
@@ -237,7 +237,7 @@ function finish(network, result, { hypotheses, pass, milliseconds }) {
     probability: Math.exp(pass.logProbs[t]),
     alternatives: pass.alternatives[t],
   }));
-  if (network === "untouched") announce(`Translation: ${tokenizer.decode(result.tgt)}`);
+  if (network === "untouched") announce(`Translation: ${writtenText(result.tokens)}`);
   const { untouched, changed } = results;
   if (!untouched?.pass || !changed?.pass) return;
   const { changes } = changed;
@@ -266,6 +266,9 @@ const percent = (probability) =>
 const number = (value) => value.toFixed(2).replace("-", "−");
 const textOf = (tokens) => tokenizer.decode(tokens.map(({ id }) => id));
 const shownResult = () => (hasChanges() && state.network === "changed" ? results.changed : results.untouched);
+
+/** Return the text of a translation as Python writes it: in capitals, if the source is. */
+const writtenText = (tokens) => (inCapitals(state.text) ? textOf(tokens).toUpperCase() : textOf(tokens));
 
 function showProblem(text) {
   byId("problem").textContent = text;
@@ -321,6 +324,7 @@ function drawTranslations() {
     row.replaceChildren(nameElement(network, result, isCompared), ...chips);
   }
   byId("hint").hidden = !results.untouched;
+  byId("capitals").hidden = !results.untouched || !inCapitals(state.text);
   const { untouched, changed, crossing } = results;
   byId("comparison").hidden = crossing === null;
   if (crossing === null) return;
@@ -335,7 +339,8 @@ function drawTranslations() {
 function nameElement(network, result, isCompared) {
   const name = isCompared ? `${network === "changed" ? "Changed" : "Untouched"} network: ` : "";
   const logProb = result.pass ? ` log-probability ${number(result.pass.logProb)}` : "";
-  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, textOf(result.tokens))), logProb);
+  const text = writtenText(result.tokens);
+  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, text)), logProb);
 }
 
 /**
