@@ -595,6 +595,43 @@ def test_find_ranks_all_heads_by_the_fall_that_python_computes(
         assert head["fall"] == pytest.approx(log_prob(rounded) - log_prob(without), abs=1e-3)
 
 
+# Two frames after each message of the worker, what the page has and shows; the next message waits for that.
+WATCH = """() => {
+  const receive = worker.onmessage;
+  const frame = () => new Promise(requestAnimationFrame);
+  let last = Promise.resolve();
+  globalThis.watched = [];
+  worker.onmessage = (event) => (last = last.then(() => watch(event)));
+  async function watch(event) {
+    receive(event);
+    await frame();
+    await frame();
+    const network = "untouched";
+    const isOwn = requestOfLane.get(network) === event.data.id;
+    if (!isOwn || !["encoded", "step"].includes(event.data.type)) return;
+    const heads = allHeads(config).map(({ kind, layer, head, path }) => [path, head, weightsOf(kind, layer, head)]);
+    const isHidden = byId("body").hidden;
+    watched.push({
+      tokens: results[network].tokens.map(({ id }) => id),
+      heads: structuredClone(heads.filter(([, , weights]) => weights)),
+      labels: isHidden ? 0 : byId("body").querySelectorAll(".rows bdi").length,
+      height: isHidden ? 0 : byId("body").querySelector("canvas").height,
+    });
+  }
+}"""
+
+
+@slow
+def test_the_maps_of_the_encoder_are_shown_before_the_first_token(visit: "Visit", file: Path) -> None:
+    view = done(visit(file, "k=encoder_self"))
+    view.evaluate(WATCH)
+    view.fill("#text", SOURCES[1])
+    view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=SOURCES[1])
+    first = view.evaluate("() => watched[0]")
+    n_source = view.evaluate("() => results.untouched.inputs.src.length")
+    assert first["tokens"] == [] and first["labels"] == first["height"] == n_source
+
+
 @slow
 def test_a_text_in_capitals_is_translated_as_python_does(
     visit: "Visit", file: Path, translator: Translator, rounded: Transformer

@@ -195,29 +195,35 @@ function update() {
 function translate(network, inputs, changes) {
   const key = JSON.stringify([inputs, changes]);
   if (results[network]?.key === key) return;
-  const result = { key, inputs, changes, steps: [], traces: [[]], tokens: [], pass: null, hypotheses: [] };
+  const result = { key, inputs, changes, steps: [], traces: [[]], tokens: [], maps: {}, pass: null, hypotheses: [] };
   results[network] = result;
   if (network === "untouched") results.found = null;
   results.crossing = null;
   const options = { lengthPenalty: DATA.lengthPenalty };
   request({ type: "translate", lane: network, ...options, ...inputs, changes }, (answer) => {
     if (results[network] !== result) return;
-    if (answer.type === "step") addStep(result, answer);
-    else finish(network, result, answer);
-    draw();
+    if (answer.type === "translated") {
+      finish(network, result, answer);
+      draw();
+      return;
+    }
+    if (answer.type === "encoded") result.maps = answer.maps;
+    else addStep(result, answer);
+    drawSoon();
   });
 }
 
 /**
  * Add a step of the search to a result.
  *
- * A trace is what is known of each token of a hypothesis: {id, probability, alternatives}. `result.traces` belong to
- * the hypotheses that the next step extends; the best of them is shown until the search is done.
+ * A trace is what is known of each token of a hypothesis: {id, probability, alternatives, rows}, where `rows` are the
+ * weights of the query that predicts the token, by module path and head. `result.traces` belong to the hypotheses that
+ * the next step extends; the best of them is shown until the search is done.
  */
-function addStep(result, { candidates }) {
+function addStep(result, { candidates, rows }) {
   const extend = ({ tokens, parent, probability, alternatives: others }) => [
     ...result.traces[parent],
-    { id: tokens.at(-1), probability, alternatives: others },
+    { id: tokens.at(-1), probability, alternatives: others, rows: rowsOfHypothesis(rows, parent) },
   ];
   const kept = candidates.filter(({ status }) => status === "kept");
   result.tokens = extend(candidates[0]);
@@ -225,11 +231,26 @@ function addStep(result, { candidates }) {
   if (kept.length) result.traces = kept.map(extend);
 }
 
+/** Return the rows of one hypothesis, (1, N) or (1, S), from those of all K, by module path and head. */
+function rowsOfHypothesis(rows, hypothesis) {
+  const ofHeads = (heads) => heads.map((matrix) => sliceRows(matrix, hypothesis, hypothesis + 1));
+  return Object.fromEntries(Object.entries(rows).map(([path, heads]) => [path, ofHeads(heads)]));
+}
+
+/** Return rows (1, N) in one matrix; zeros follow a row that is shorter than the last one. */
+function stackUneven(rows) {
+  const stacked = zeros(rows.length, rows.at(-1).columns);
+  rows.forEach(({ values }, i) => stacked.values.set(values, i * stacked.columns));
+  return stacked;
+}
+
 /** Store the finished search, and ask what the changed network gives the untouched translation. */
 function finish(network, result, { hypotheses, pass, milliseconds }) {
   const { tokens } = hypotheses[0];
   result.hypotheses = hypotheses;
   result.pass = pass;
+  result.maps = pass.maps;
+  result.traces = [];
   result.milliseconds = milliseconds;
   result.tgt = tokens.at(-1) === EOS ? tokens : [...tokens, EOS];
   result.tokens = result.tgt.map((id, t) => ({
@@ -275,8 +296,23 @@ function showProblem(text) {
   byId("problem").hidden = text === "";
 }
 
+/** Set the text of a status line; a screen reader reads it only where it is another. */
+function showText(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
 function announce(text) {
   byId("status").textContent = text;
+}
+
+let frame = null; // request of the browser's next frame
+
+/** Draw in the next frame. A search may take several steps in one frame, and drawing may take longer than a step. */
+function drawSoon() {
+  frame ??= requestAnimationFrame(() => {
+    frame = null;
+    draw();
+  });
 }
 
 /** Draw everything but the text box. Where an element with the focus is replaced, its successor gets the focus. */
@@ -532,8 +568,17 @@ function drawHeads() {
   byId("heads").replaceChildren(element("table", {}, head, element("tbody", {}, ...rows)));
 }
 
-/** Return the weights (queries, keys) of a head in the shown network, null before they are computed. */
-const weightsOf = (kind, layer, head) => shownResult()?.pass?.maps[modulePath(kind, layer)][head] ?? null;
+/**
+ * Return the weights (queries, keys) of a head in the shown network, null before they are computed.
+ *
+ * While the network translates, the queries of the decoder are those so far, of the best hypothesis.
+ */
+function weightsOf(kind, layer, head) {
+  const result = shownResult();
+  const path = modulePath(kind, layer);
+  if (result?.maps[path]) return result.maps[path][head];
+  return result?.tokens.length ? stackUneven(result.tokens.map(({ rows }) => rows[path][head])) : null;
+}
 
 /** Return the button of a head: its weights as a thumbnail, and its change. */
 function headElement(layer, head) {
@@ -580,12 +625,21 @@ function drawAttention() {
   }
   const sides = sidesOf(shownResult());
   drawMap(byId("body"), weights, kind === "decoder_self", sides[queries], sides[keys], title);
-  if (cursor && (cursor.query >= weights.rows || cursor.key >= weights.columns)) cursor = null;
-  drawCursor();
+  if (shownResult().pass) {
+    if (cursor && !isInside(cursor, weights)) cursor = null;
+    drawCursor();
+  } else {
+    // A screen reader would read the line below the map after every token.
+    markCell(byId("body"), cursor && isInside(cursor, weights) ? cursor : null);
+    showText("readout", "");
+  }
 }
 
+const isInside = ({ query, key }, weights) => query < weights.rows && key < weights.columns;
+
 /** Return the tokens that label rows and columns. */
-function sidesOf({ inputs, tgt }) {
+function sidesOf({ inputs, tokens }) {
+  const tgt = tokens.map(({ id }) => id);
   return {
     source: tokenizer.tokens(inputs.src),
     input: tokenizer.tokens([BOS, ...tgt.slice(0, -1)]),

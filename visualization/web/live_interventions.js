@@ -48,6 +48,27 @@ function transformerOptions({ heads = {}, divide = true, positions = true, tempe
 }
 
 /**
+ * Return {record, take}: `record` is a function for the option of that name, and `take` returns the weights that it has
+ * received since the last call, by module path, of each head a matrix.
+ *
+ * In a decoding step the matrix of a head has a row of each hypothesis, (K, N) or (K, S).
+ */
+function weightRecorder() {
+  let recorded = {};
+  return {
+    record(path, head, weights) {
+      recorded[path] ??= [];
+      (recorded[path][head] ??= []).push(weights);
+    },
+    take() {
+      const taken = Object.entries(recorded).map(([path, heads]) => [path, heads.map(stackRows)]);
+      recorded = {};
+      return Object.fromEntries(taken);
+    },
+  };
+}
+
+/**
  * Return what one pass over a source (S,) and a finished translation (T,) computes, both ids with EOS last, as
  * `forced_pass` in visualization/sentence.py does:
  *

@@ -6,8 +6,10 @@
  * A new request of the same lane ends the one before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
- * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
- *   translated {hypotheses, pass, milliseconds}, where `pass` is the forced pass over the best hypothesis
+ * - translate {src, beamSize, lengthPenalty, prefix, changes} -> encoded {maps} with the weights of the encoder, step
+ *   {length, candidates, rows} after every token, then translated {hypotheses, pass, milliseconds}. `rows` are the
+ *   weights of the decoder, of each head one row for each hypothesis that the step has extended; `pass` is the forced
+ *   pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
  * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
  */
@@ -39,10 +41,14 @@ const HANDLERS = {
   async translate({ id, lane, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
     const start = performance.now();
     const options = { beamSize, lengthPenalty };
-    const steps = searchTranslations(network, src, options, prefix, transformerOptions(changes));
+    const weights = weightRecorder();
+    const recorded = { ...transformerOptions(changes), record: weights.record };
+    const nextLogits = translationStep(network, src, recorded); // encodes the source
+    postMessage({ type: "encoded", id, maps: weights.take() });
+    const steps = searchTranslations(network, src, options, prefix, nextLogits);
     let step = steps.next();
     for (; !step.done; step = steps.next()) {
-      postMessage({ type: "step", id, ...step.value });
+      postMessage({ type: "step", id, ...step.value, rows: weights.take() });
       await pause();
       if (latest[lane] !== id) return;
     }
