@@ -11,7 +11,8 @@
  *   weights of the decoder, of each head one row for each hypothesis that the step has extended; `pass` is the forced
  *   pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
- * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
+ * - find {src, tgt, change, second} -> found {heads, done} several times: all heads measured so far, the largest fall
+ *   first. `change` is a name in HEAD_CHANGES, `second` the second sentence for "patched"
  */
 
 "use strict";
@@ -42,8 +43,7 @@ const HANDLERS = {
     const start = performance.now();
     const options = { beamSize, lengthPenalty };
     const weights = weightRecorder();
-    const recorded = { ...transformerOptions(changes), record: weights.record };
-    const nextLogits = translationStep(network, src, recorded); // encodes the source
+    const nextLogits = changedStep(network, src, changes, weights.record); // encodes the source
     postMessage({ type: "encoded", id, maps: weights.take() });
     const steps = searchTranslations(network, src, options, prefix, nextLogits);
     let step = steps.next();
@@ -62,11 +62,13 @@ const HANDLERS = {
     postMessage({ type: "passed", id, pass: forcedPass(network, src, withEos(tgt), changes) });
   },
 
-  async find({ id, lane, src, tgt }) {
-    const before = forcedPass(network, src, withEos(tgt)).logProb;
+  async find({ id, lane, src, tgt, change, second }) {
+    const target = withEos(tgt);
+    const before = forcedPass(network, src, target).logProb;
+    const outputs = outputsOfSecond(network, target, { second });
     const heads = [];
     for (const head of allHeads(network.config)) {
-      heads.push({ ...head, fall: fallWithoutHead(network, src, withEos(tgt), head, before) });
+      heads.push({ ...head, fall: fallWithChange(network, src, target, head, change, before, outputs) });
       await pause();
       if (latest[lane] !== id) return;
       postMessage({ type: "found", id, heads: heads.slice().sort((a, b) => b.fall - a.fall), done: false });
