@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import itertools
 import json
 import math
 import random
@@ -20,16 +21,17 @@ from programs import ROOT, run
 
 from constants import BOS, EOS
 from errors import UserError
-from model import Transformer, TransformerConfig
+from model import Transformer, TransformerConfig, head_outputs, intervene
 from model.transformer import Norm
 from translation.hypothesis import SearchOptions
 from translation.pytorch_engine import PyTorchEngine
+from translation.scoring import forced_pass
 from translation.search import search, search_translations
-from translation.translator import Translator
+from translation.translator import Translator, in_capitals
 from visualization.lesson import lesson
-from visualization.live import MAX_PARAMETERS, describe_weights, live, quantise, round_weights
+from visualization.live import EXAMPLES, MAX_PARAMETERS, describe_weights, live, quantise, round_weights
 from visualization.page import describe, to_uint16
-from visualization.sentence import KINDS, Kind, SentenceMaps, forced_pass, take_maps
+from visualization.sentence import KINDS, Kind, SentenceMaps, take_maps
 from visualization.template import json_in_html
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ SOURCES = [
     "🙂 <b>&amp;</b>",
     "Marie achète un livre et elle le lit",
 ]
+# Two sentences of the same words in another order, so of as many tokens with any tokenizer, and fragments of both.
+SWAPPED = ("la fille lance la balle", "la balle lance la fille")
+BOTH = "t={}&s={}".format(*SWAPPED)
 
 
 def fuzzed(words: Sequence[str], n: int = N_FUZZED) -> list[str]:
@@ -449,6 +454,123 @@ def test_changes_of_the_network_equal_the_same_changes_in_python(
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def log_probs_of(model: Transformer, src: list[int], tgt: list[int]) -> np.ndarray:
+    logits, _, _ = forced_pass(model, src, tgt)
+    return logits[0].log_softmax(-1).gather(1, torch.tensor(tgt)[:, None])[:, 0].numpy()
+
+
+def outputs_for(model: Transformer, src: list[int], tgt: list[int]) -> dict[str, torch.Tensor]:
+    """Return the outputs (H, T, D) of all heads by module path."""
+    with torch.no_grad(), head_outputs(model) as outputs:
+        forced_pass(model, src, tgt)
+    return {path: heads[0] for path, heads in outputs.items()}
+
+
+@pytest.mark.parametrize(
+    "patched",
+    [
+        {"encoder.1.self_attention": [0]},
+        {"decoder.1.self_attention": [1]},  # that of layer 0 depends on the target tokens alone
+        {"decoder.1.cross_attention": [0, 1]},
+        {"encoder.0.self_attention": [0], "decoder.0.cross_attention": [1], "decoder.1.self_attention": [0, 1]},
+    ],
+)
+@slow
+def test_patched_heads_equal_intervene_with_their_outputs_for_the_second_sentence(
+    visit: "Visit", tmp_path: Path, translator: Translator, patched: dict[str, list[int]]
+) -> None:
+    path, model = page_of_random_model(translator, "post", tmp_path)
+    src, second, tgt = translator.tokenizer.encode([*SWAPPED, "The girl throws the ball."])
+    others = outputs_for(model, second, tgt)
+    before = log_probs_of(model, src, tgt)
+    with intervene(model, {path: {head: others[path][head] for head in heads} for path, heads in patched.items()}):
+        expected = log_probs_of(model, src, tgt)
+    assert np.abs(expected - before).max() > 1e-3  # the change has an effect
+    heads = {path: {str(head): "patched" for head in heads} for path, heads in patched.items()}
+    found = in_page(done(visit(path)), FORCED, {"src": src, "tgt": tgt, "changes": {"heads": heads, "second": second}})
+    np.testing.assert_allclose(found["logProbs"], expected, atol=1e-4)
+
+
+@slow
+def test_the_search_with_patched_heads_of_the_decoder_agrees_with_the_forced_pass(
+    visit: "Visit", tmp_path: Path, translator: Translator
+) -> None:
+    # The random model prefers other tokens at each step, so the hypotheses continue different ones. A search that
+    # forbids repeated n-grams has other probabilities than the pass where it forbids a token.
+    path, _ = page_of_random_model(translator, "post", tmp_path)
+    src, second = translator.tokenizer.encode(SWAPPED)
+    heads = {"decoder.1.self_attention": {"1": "patched"}, "decoder.1.cross_attention": {"0": "patched"}}
+    found = in_page(
+        done(visit(path)),
+        LOAD
+        + """const { src, changes } = argument;
+        const step = changedStep(ownNetwork, src, changes);
+        const options = { beamSize: 4, noRepeatNgramSize: 0, minLength: 6 };
+        const steps = searchTranslations(ownNetwork, src, options, [], step);
+        let found = steps.next();
+        let switches = 0;
+        for (; !found.done; found = steps.next())
+          switches += found.value.candidates.filter(({ status }) => status === "kept")
+            .some(({ parent }, i) => parent !== i);
+        return [switches, found.value.map(({ tokens, logProb }) => ({
+          logProb,
+          forced: forcedPass(ownNetwork, src, tokens, changes).logProb,
+          untouched: forcedPass(ownNetwork, src, tokens).logProb,
+        }))];""",
+        {"src": src, "changes": {"heads": heads, "second": second}},
+    )
+    switches, hypotheses = found
+    assert switches >= 2 and len(hypotheses) >= 4
+    for hypothesis in hypotheses:
+        assert hypothesis["logProb"] == pytest.approx(hypothesis["forced"], abs=1e-3)
+        assert abs(hypothesis["logProb"] - hypothesis["untouched"]) > 0.1
+
+
+CAPITALS = [
+    "LE CHAT NOIR DORT.",
+    "Le CHAT NOIR DORT.",
+    "SNCF",
+    "CHATS !",
+    "ÇA VA ?",
+    "L’ÉTÉ N’EST PAS LÀ",
+    "E\u0301TE\u0301",
+    "  LE\u2003CHAT\x1cDORT ",
+    "ΑΣ ΣΑΣ ΟΔΟΣ",
+    "ΣΣΣ ΣΟΣ",
+    "İL EST LÀ",
+    "ǄEP ǄEP",
+    "ǅEP ǄEP",
+    "GROẞE STRAẞE",
+    "Ⅳ Ⅷ",
+    "𐐀𐐁 𐐂𐐃",
+    "🅰",
+    "🅰🅱 LÀ",
+    "14:30 !",
+    "中文 ABCDE",
+    "",
+]
+
+
+@slow
+def test_sentences_in_capitals_are_encoded_as_python_does(visit: "Visit", file: Path, translator: Translator) -> None:
+    words = translator.tokenizer.tokens(range(260, len(translator.tokenizer)))
+    texts = [*CAPITALS, *(text.upper() for text in fuzzed(words, 3000))]
+    sentences = [" ".join(text.split()) for text in texts]
+    capitals = [in_capitals(sentence) for sentence in sentences]
+    assert 100 < sum(capitals) < len(texts) - 100
+    expected = translator.tokenizer.encode(
+        [s.capitalize() if upper else s for s, upper in zip(sentences, capitals, strict=True)]
+    )
+    found = in_page(
+        done(visit(file)),
+        "return argument.map((text) => [inCapitals(text), encodeSentence(tokenizer, text)]);",
+        texts,
+    )
+    wanted = [list(each) for each in zip(capitals, expected, strict=True)]
+    different = [(t, a, b) for t, a, b in zip(texts, found, wanted, strict=True) if a != b]
+    assert not different, (len(different), different[:3])
+
+
 # --- the page
 
 
@@ -521,6 +643,87 @@ def test_a_head_that_is_off_changes_the_other_translation_only(
     view.locator("#changed").wait_for(state="hidden")
 
 
+@slow
+def test_a_patched_head_of_the_encoder_gives_the_translation_of_python(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    view = done(visit(file, f"{BOTH}&k=encoder_self&h=1"))
+    view.locator("input[name=change][value=uniform]").focus()
+    view.keyboard.press("ArrowRight")
+    view.wait_for_function("() => hasChanges()")
+    done(visit_same(view))
+    assert view.text_content("#head-0-1 .badge") == "patched"
+    assert "its output for the second sentence" in view.text_content("#change-text")
+    src, second = translator.tokenizer.encode(SWAPPED)
+    tgt = view.evaluate("() => results.untouched.tgt")
+    path = "encoder.0.self_attention"
+    before = log_probs_of(rounded, src, tgt).sum()
+    with intervene(rounded, {path: {1: outputs_for(rounded, second, tgt)[path][1]}}):
+        ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate([src], SearchOptions(), 1)
+        crossing = log_probs_of(rounded, src, tgt).sum()
+        log_probs = take_maps(rounded, src, best.tokens, translator.tokenizer).log_probs
+    found = view.evaluate("() => results.changed.hypotheses[0]")
+    assert found["tokens"] == best.tokens and found["logProb"] == pytest.approx(best.log_prob, abs=1e-4)
+    np.testing.assert_allclose(view.evaluate("() => results.changed.pass.logProbs"), log_probs, atol=1e-4)
+    assert view.evaluate("() => results.crossing") == pytest.approx(crossing, abs=1e-4)
+    assert abs(crossing - before) > 1e-3
+
+
+@slow
+def test_a_second_sentence_of_another_length_patches_nothing_and_is_explained(
+    visit: "Visit", file: Path, translator: Translator
+) -> None:
+    view = visit(file, f"t={SWAPPED[0]}&s=le chat&x=encoder_self.0.1.patched&r=patched").page
+    view.wait_for_function("() => results.untouched?.pass")
+    own, other = (len(ids) for ids in translator.tokenizer.encode([SWAPPED[0], "le chat"]))
+    note = f"The text has {own} tokens and the second sentence {other}, EOS included"
+    assert note in view.text_content("#second-note") and note in view.text_content("#changed")
+    assert view.evaluate("() => results.changed") is None and view.locator("#changed .chip").count() == 0
+    assert view.locator("#map-changed").is_disabled() and view.locator("#find").is_disabled()
+    assert view.locator("#body").is_visible()  # the map of the untouched network
+    view.fill("#second", SWAPPED[1])
+    view.wait_for_function("() => results.changed?.pass")
+    assert f"Both sentences have {own} tokens" in view.text_content("#second-note")
+    assert view.locator("#map-changed").is_enabled() and view.locator("#find").is_enabled()
+    view.fill("#second", " ")
+    view.wait_for_function("() => results.changed === null")
+    assert f"Type a second sentence of as many tokens as the text: {own}" in view.text_content("#changed")
+    view.click("#undo")
+    view.locator("#changed").wait_for(state="hidden")
+
+
+@slow
+def test_each_sentence_of_the_pair_is_the_second_of_the_other_until_another_is_typed(
+    visit: "Visit", file: Path
+) -> None:
+    view = done(visit(file))
+    she, he, _, happy = EXAMPLES["fr"]
+    assert view.input_value("#second") == he
+    view.click(f'#examples button:text-is("{he}")')
+    assert view.input_value("#second") == she
+    view.click(f'#examples button:text-is("{happy}")')
+    assert view.input_value("#second") == "" and "Type a second" in view.text_content("#second-note")
+    view.fill("#second", "Je dors.")
+    view.wait_for_function("() => state.second === 'Je dors.'")
+    view.click(f'#examples button:text-is("{she}")')
+    assert view.input_value("#second") == "Je dors."
+
+
+@slow
+def test_a_reload_restores_patched_heads_and_the_second_sentence(visit: "Visit", file: Path) -> None:
+    fragment = f"{BOTH}&k=decoder_self&l=0&h=1&x=encoder_self.0.1.patched~decoder_self.0.1.patched&r=patched"
+    tab = visit(file, fragment)
+    before = (done(tab).inner_text("main"), tab.page.evaluate("() => fragment()"))
+    assert tab.page.input_value("#second") == SWAPPED[1] and tab.page.is_checked("input[value=patched]")
+    assert tab.page.input_value("#ranking") == "patched"
+    assert [tab.page.text_content(f"#head-0-{head}") for head in range(2)] == ["", "patched"]
+    tab.page.wait_for_function("() => location.hash.includes('decoder_self.0.1.patched')")
+    tab.page.reload()
+    after = (done(tab).inner_text("main"), tab.page.evaluate("() => fragment()"))
+    timeless = [text.split("tokens in")[0] for text, _ in (before, after)]
+    assert timeless[0] == timeless[1] and before[1] == after[1]
+
+
 def visit_same(view: Any) -> Any:
     """Wrap a page as `done` expects it."""
 
@@ -552,6 +755,122 @@ def test_find_ranks_all_heads_by_the_fall_that_python_computes(
         start = 16 * head["head"]
         without.get_submodule(head["path"]).w_o.weight.data[:, start : start + 16] = 0
         assert head["fall"] == pytest.approx(log_prob(rounded) - log_prob(without), abs=1e-3)
+
+
+@slow
+def test_find_ranks_all_heads_by_what_patching_them_does_in_python(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    view = done(visit(file, BOTH))
+    view.click("#find")
+    view.wait_for_function("() => results.found?.done")
+    view.select_option("#ranking", "patched")
+    assert view.locator("#found li").count() == 0  # the ranking of the other choice is gone
+    view.click("#find")
+    view.wait_for_function("() => results.found?.done")
+    heads = view.evaluate("() => results.found.heads")
+    falls = [head["fall"] for head in heads]
+    assert falls == sorted(falls, reverse=True) and len(falls) == 2 + 4 + 4
+    src, second = translator.tokenizer.encode(SWAPPED)
+    tgt = view.evaluate("() => results.untouched.tgt")
+    others, before = outputs_for(rounded, second, tgt), log_probs_of(rounded, src, tgt).sum()
+    for head in heads:
+        with intervene(rounded, {head["path"]: {head["head"]: others[head["path"]][head["head"]]}}):
+            assert head["fall"] == pytest.approx(before - log_probs_of(rounded, src, tgt).sum(), abs=1e-4)
+    assert max(map(abs, falls)) > 1e-2
+
+
+# Two frames after each message of the worker, what the page has and shows; the next message waits for that.
+WATCH = """() => {
+  const receive = worker.onmessage;
+  const frame = () => new Promise(requestAnimationFrame);
+  let last = Promise.resolve();
+  globalThis.watched = [];
+  worker.onmessage = (event) => (last = last.then(() => watch(event)));
+  async function watch(event) {
+    receive(event);
+    await frame();
+    await frame();
+    const network = shownNetwork();
+    const isOwn = requestOfLane.get(network) === event.data.id;
+    if (!isOwn || !["encoded", "step"].includes(event.data.type)) return;
+    const heads = allHeads(config).map(({ kind, layer, head, path }) => [path, head, weightsOf(kind, layer, head)]);
+    const isHidden = byId("body").hidden;
+    watched.push({
+      tokens: results[network].tokens.map(({ id }) => id),
+      heads: structuredClone(heads.filter(([, , weights]) => weights)),
+      labels: isHidden ? 0 : byId("body").querySelectorAll(".rows bdi").length,
+      height: isHidden ? 0 : byId("body").querySelector("canvas").height,
+    });
+  }
+}"""
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("patch", ["", "&x=decoder_self.1.1.patched~cross.1.0.patched~encoder_self.0.0.off"])
+@slow
+def test_maps_grow_while_the_search_runs_and_equal_those_of_the_forced_pass(
+    visit: "Visit", tmp_path: Path, translator: Translator, beam_size: int, patch: str
+) -> None:
+    path, _ = page_of_random_model(translator, "pre", tmp_path)
+    network = "changed" if patch else "untouched"
+    view = done(visit(path, f"b={beam_size}&n={network}"))
+    view.evaluate(WATCH)
+    view.evaluate("(hash) => { location.hash = hash; }", f"{BOTH}&b={beam_size}&n={network}{patch}")
+    view.wait_for_function("(text) => state.text === text && results[state.network]?.pass", arg=SWAPPED[0])
+    found = in_page(
+        view,
+        LOAD
+        + """const { inputs, changes } = results[state.network];
+        return watched.map(({ tokens, heads, labels, height }) => {
+          const { maps } = forcedPass(ownNetwork, inputs.src, tokens.length ? tokens : [EOS], changes);
+          const shapes = heads.map(([path, head, { rows, columns }]) =>
+            rows === maps[path][head].rows && columns === maps[path][head].columns);
+          const differences = heads.flatMap(([path, head, { values }]) =>
+            [...values].map((value, i) => Math.abs(value - maps[path][head].values[i])));
+          const largest = differences.reduce((most, value) => (value <= most ? most : value), 0);
+          return { tokens, labels, height, largest, nHeads: heads.length, isSameShape: shapes.every(Boolean) };
+        });""",
+    )
+    # The first message has the maps of the encoder alone; each of the others adds a row to those of the decoder.
+    assert [len(step["tokens"]) for step in found] == list(range(len(found))) and len(found) > 4
+    for step in found:
+        assert step["largest"] < 1e-5 and step["isSameShape"], step
+        assert step["nHeads"] == (4 if step["tokens"] == [] else 12)
+        assert step["labels"] == step["height"] == len(step["tokens"])
+    if beam_size == 1:
+        last = view.evaluate("() => results[state.network].tgt")
+        assert found[-1]["tokens"] == last[: len(found[-1]["tokens"])]
+    else:  # another hypothesis became the best one
+        assert any(a["tokens"] != b["tokens"][:-1] for a, b in itertools.pairwise(found))
+
+
+@slow
+def test_the_maps_of_the_encoder_are_shown_before_the_first_token(visit: "Visit", file: Path) -> None:
+    view = done(visit(file, "k=encoder_self"))
+    view.evaluate(WATCH)
+    view.fill("#text", SOURCES[1])
+    view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=SOURCES[1])
+    first = view.evaluate("() => watched[0]")
+    n_source = view.evaluate("() => results.untouched.inputs.src.length")
+    assert first["tokens"] == [] and first["labels"] == first["height"] == n_source
+
+
+@slow
+def test_a_text_in_capitals_is_translated_as_python_does(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    python = copy.copy(translator)
+    python.engine = PyTorchEngine(rounded, "32", ["cpu"])
+    view = done(visit(file))
+    for text in ("LE CHAT NOIR DORT.", "ÇA VA ?", "SNCF", "Le CHAT dort.", "L’ÉTÉ EST LÀ"):
+        view.fill("#text", text)
+        view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=text)
+        (expected,) = python.translate([text])
+        assert view.text_content("#untouched .name b") == expected
+        assert view.locator("#capitals").is_visible() is in_capitals(text)
+        assert not in_capitals(text) or view.text_content("#status") == f"Translation: {expected}"
+    assert expected != expected.lower()
 
 
 @slow
@@ -623,7 +942,7 @@ def test_blank_and_over_long_texts_are_explained(visit: "Visit", file: Path) -> 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @slow
 def test_axe_finds_no_serious_violation_in_the_live_page(visit: "Visit", file: Path, scheme: str) -> None:
-    tab = visit(file, "x=cross.1.0.off", color_scheme=scheme)
+    tab = visit(file, f"{BOTH}&x=cross.1.0.off~encoder_self.0.1.patched&k=encoder_self&h=1", color_scheme=scheme)
     view = done(tab)
     view.click("#find")
     view.wait_for_function("() => results.found?.done")
@@ -639,6 +958,10 @@ def test_the_live_page_fits_a_screen_of_360_pixels(visit: "Visit", file: Path) -
     assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
     view.fill("#text", "x" * 150)
     view.wait_for_function("() => state.text.length === 150 && results.untouched?.pass && results.crossing !== null")
+    assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
+    view.check("input[name=change][value=patched]")
+    view.wait_for_function("() => isWaiting()")
+    assert view.locator("#second-note").is_visible()
     assert view.evaluate("() => document.documentElement.scrollWidth") <= 360
 
 

@@ -141,6 +141,7 @@ def test_a_sentence_in_capitals_is_translated_in_lower_case_to_capitals(translat
         ("Ⓐ LÀ", False),
         ("Ⓐ ATTENTION", True),
         ("", False),
+        ("🅰", False),
     ],
 )
 def test_capitals_are_told_from_abbreviations(sentence: str, expected: bool) -> None:

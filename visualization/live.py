@@ -34,6 +34,7 @@ EXAMPLES = {
         "I am happy.",
     ),
 }
+PAIRS = {"fr": EXAMPLES["fr"][:2]}  # two sentences that differ in one word, to patch heads of one with the other
 
 
 def live(translator: Translator, weights: WeightFormat = "int8", start: str = "") -> str:
@@ -57,6 +58,7 @@ def live(translator: Translator, weights: WeightFormat = "int8", start: str = ""
         "sourceLang": translator.source_lang,
         "targetLang": translator.target_lang,
         "examples": EXAMPLES.get(translator.source_lang, ()),
+        "pair": PAIRS.get(translator.source_lang, ()),
         "maxSourceTokens": MAX_SOURCE_TOKENS,
         "lengthPenalty": LENGTH_PENALTY,
         "config": {

@@ -19,6 +19,9 @@ const CHANGE_TEXTS = {
   trained: "The head is as training left it.",
   off: "The output of the head is zero; the other heads of its layer are unchanged.",
   uniform: "Every query has equal weights on all keys that it may attend to.",
+  patched:
+    "The output of the head is replaced by its output for the second sentence, in the decoder with the same target " +
+    "tokens; its own weights are shown, but nothing depends on them.",
 };
 const NETWORKS = ["untouched", "changed"];
 const TYPING_PAUSE = 200; // milliseconds after the last key until the text is translated
@@ -59,8 +62,12 @@ worker.onerror = (event) => showProblem(`This browser cannot run the model: ${ev
 
 /* ---- State ---- */
 
+/** Return the second sentence that goes with a text until the user types another: the other one of a pair, or none. */
+const secondOf = (text) => (DATA.pair.includes(text) ? DATA.pair.find((other) => other !== text) : "");
+
 const DEFAULTS = {
   text: DATA.examples[0] ?? "",
+  second: secondOf(DATA.examples[0] ?? ""), // text of the second sentence, for patched heads
   beam: 4,
   prefix: [], // ids that the user has forced, and all before them
   kind: "cross",
@@ -70,10 +77,12 @@ const DEFAULTS = {
   divide: true,
   positions: true,
   temperature: 0, // logarithm of the temperature to base 2, in tenths
-  heads: {}, // from module path to {head: "off" | "uniform"}
+  heads: {}, // from module path to {head: "off" | "uniform" | "patched"}
+  ranking: "off", // what "Find" does to each head: "off" | "patched"
 };
 
 const state = { ...DEFAULTS };
+let second = { ids: null, note: "" }; // the second sentence, null where it cannot be used, and a sentence that says so
 const results = { untouched: null, changed: null, crossing: null, found: null };
 let selected = null; // token whose alternatives are shown: {network, position}
 let cursor = null; // cell of the map: {query, key}
@@ -83,13 +92,17 @@ const temperatureValue = () => 2 ** (state.temperature / 10);
 /** Return the changes of the network that the state describes, as live_interventions.js has them. */
 function changesOfState() {
   const { heads, divide, positions } = state;
-  return { heads, divide, positions, temperature: temperatureValue() };
+  const patch = hasPatches(heads) ? { second: second.ids } : {};
+  return { heads, divide, positions, temperature: temperatureValue(), ...patch };
 }
 
 const hasChanges = () =>
   !state.divide || !state.positions || state.temperature !== 0 || Object.keys(state.heads).length > 0;
 
-/** Return the change of a head: "trained", "off" or "uniform". */
+/** Return whether the changed network cannot be computed because there is no second sentence of as many tokens. */
+const isWaiting = () => hasPatches(state.heads) && second.ids === null;
+
+/** Return the change of a head: "trained", "off", "uniform" or "patched". */
 const changeOf = (path, head) => state.heads[path]?.[head] ?? "trained";
 
 /** Set the change of a head in a copy of `state.heads`. */
@@ -110,6 +123,7 @@ function fragment() {
   const fields = new URLSearchParams();
   const put = (name, value, fallback) => String(value) !== String(fallback) && fields.set(name, value);
   put("t", state.text, DEFAULTS.text);
+  put("s", state.second, secondOf(state.text));
   put("b", state.beam, DEFAULTS.beam);
   put("p", state.prefix.join("."), "");
   put("k", state.kind, DEFAULTS.kind);
@@ -122,6 +136,7 @@ function fragment() {
   const changed = allHeads(config).filter(({ path, head }) => changeOf(path, head) !== "trained");
   const parts = changed.map(({ kind, layer, head, path }) => [kind, layer, head, changeOf(path, head)].join("."));
   put("x", parts.join("~"), "");
+  put("r", state.ranking, DEFAULTS.ranking);
   return fields.toString();
 }
 
@@ -130,6 +145,7 @@ function restore(text) {
   const fields = fragmentFields(text);
   Object.assign(state, DEFAULTS);
   state.text = fields.get("t") ?? DEFAULTS.text;
+  state.second = fields.get("s") ?? secondOf(state.text);
   const beams = [...byId("beam").options].map(({ value }) => value);
   state.beam = Number(beams.includes(fields.get("b")) ? fields.get("b") : DEFAULTS.beam);
   const prefix = (fields.get("p") ?? "").split(".").filter((part) => part !== "");
@@ -149,7 +165,9 @@ function restore(text) {
     const known = allHeads(config).find((h) => h.kind === kind && `${h.layer}` === layer && `${h.head}` === head);
     if (known && Object.hasOwn(HEAD_CHANGES, change)) setHead(known.path, known.head, change);
   }
+  if (fields.get("r") === "patched") state.ranking = "patched";
   byId("text").value = state.text;
+  byId("second").value = state.second;
 }
 
 /** Write the state into the address, at most twice a second: browsers limit such changes. */
@@ -163,7 +181,7 @@ function saveFragment() {
 
 /** Return what the worker must translate, or null with a message where there is nothing to translate. */
 function sourceIds() {
-  const ids = tokenizer.encode(state.text);
+  const ids = encodeSentence(tokenizer, state.text);
   showProblem("");
   if (ids.length === 1) return null;
   if (ids.length > DATA.maxSourceTokens) {
@@ -174,9 +192,23 @@ function sourceIds() {
   return ids;
 }
 
+/** Return the second sentence for a source (S,) or null, as `second` has it. */
+function readSecond(src) {
+  if (src === null) return { ids: null, note: "" };
+  const ids = encodeSentence(tokenizer, state.second);
+  if (ids.length === 1)
+    return { ids: null, note: `Type a second sentence of as many tokens as the text: ${src.length}, EOS included.` };
+  if (ids.length === src.length) return { ids, note: `Both sentences have ${ids.length} tokens, EOS included.` };
+  const lengths = `The text has ${src.length} tokens and the second sentence ${ids.length}, EOS included`;
+  return { ids: null, note: `${lengths}: heads can be patched only if both have as many.` };
+}
+
 /** Ask the worker for all that the state needs and that is not computed yet, then draw. */
 function update() {
   const src = sourceIds();
+  second = readSecond(src);
+  showText("second-note", second.note);
+  if (results.found?.key !== rankingKey()) results.found = null;
   const inputs = { src, beamSize: state.beam, prefix: state.prefix };
   if (src === null) {
     for (const network of NETWORKS) results[network] = null;
@@ -184,7 +216,7 @@ function update() {
     receivers.clear(); // answers that still arrive are ignored
   } else {
     translate("untouched", inputs, {});
-    if (hasChanges()) translate("changed", inputs, changesOfState());
+    if (hasChanges() && !isWaiting()) translate("changed", inputs, changesOfState());
     else results.changed = results.crossing = null;
   }
   draw();
@@ -195,29 +227,35 @@ function update() {
 function translate(network, inputs, changes) {
   const key = JSON.stringify([inputs, changes]);
   if (results[network]?.key === key) return;
-  const result = { key, inputs, changes, steps: [], traces: [[]], tokens: [], pass: null, hypotheses: [] };
+  const result = { key, inputs, changes, steps: [], traces: [[]], tokens: [], maps: {}, pass: null, hypotheses: [] };
   results[network] = result;
   if (network === "untouched") results.found = null;
   results.crossing = null;
   const options = { lengthPenalty: DATA.lengthPenalty };
   request({ type: "translate", lane: network, ...options, ...inputs, changes }, (answer) => {
     if (results[network] !== result) return;
-    if (answer.type === "step") addStep(result, answer);
-    else finish(network, result, answer);
-    draw();
+    if (answer.type === "translated") {
+      finish(network, result, answer);
+      draw();
+      return;
+    }
+    if (answer.type === "encoded") result.maps = answer.maps;
+    else addStep(result, answer);
+    drawSoon();
   });
 }
 
 /**
  * Add a step of the search to a result.
  *
- * A trace is what is known of each token of a hypothesis: {id, probability, alternatives}. `result.traces` belong to
- * the hypotheses that the next step extends; the best of them is shown until the search is done.
+ * A trace is what is known of each token of a hypothesis: {id, probability, alternatives, rows}, where `rows` are the
+ * weights of the query that predicts the token, by module path and head. `result.traces` belong to the hypotheses that
+ * the next step extends; the best of them is shown until the search is done.
  */
-function addStep(result, { candidates }) {
+function addStep(result, { candidates, rows }) {
   const extend = ({ tokens, parent, probability, alternatives: others }) => [
     ...result.traces[parent],
-    { id: tokens.at(-1), probability, alternatives: others },
+    { id: tokens.at(-1), probability, alternatives: others, rows: rowsOfHypothesis(rows, parent) },
   ];
   const kept = candidates.filter(({ status }) => status === "kept");
   result.tokens = extend(candidates[0]);
@@ -225,11 +263,26 @@ function addStep(result, { candidates }) {
   if (kept.length) result.traces = kept.map(extend);
 }
 
+/** Return the rows of one hypothesis, (1, N) or (1, S), from those of all K, by module path and head. */
+function rowsOfHypothesis(rows, hypothesis) {
+  const ofHeads = (heads) => heads.map((matrix) => sliceRows(matrix, hypothesis, hypothesis + 1));
+  return Object.fromEntries(Object.entries(rows).map(([path, heads]) => [path, ofHeads(heads)]));
+}
+
+/** Return rows (1, N) in one matrix; zeros follow a row that is shorter than the last one. */
+function stackUneven(rows) {
+  const stacked = zeros(rows.length, rows.at(-1).columns);
+  rows.forEach(({ values }, i) => stacked.values.set(values, i * stacked.columns));
+  return stacked;
+}
+
 /** Store the finished search, and ask what the changed network gives the untouched translation. */
 function finish(network, result, { hypotheses, pass, milliseconds }) {
   const { tokens } = hypotheses[0];
   result.hypotheses = hypotheses;
   result.pass = pass;
+  result.maps = pass.maps;
+  result.traces = [];
   result.milliseconds = milliseconds;
   result.tgt = tokens.at(-1) === EOS ? tokens : [...tokens, EOS];
   result.tokens = result.tgt.map((id, t) => ({
@@ -237,7 +290,7 @@ function finish(network, result, { hypotheses, pass, milliseconds }) {
     probability: Math.exp(pass.logProbs[t]),
     alternatives: pass.alternatives[t],
   }));
-  if (network === "untouched") announce(`Translation: ${tokenizer.decode(result.tgt)}`);
+  if (network === "untouched") announce(`Translation: ${writtenText(result.tokens)}`);
   const { untouched, changed } = results;
   if (!untouched?.pass || !changed?.pass) return;
   const { changes } = changed;
@@ -248,32 +301,61 @@ function finish(network, result, { hypotheses, pass, milliseconds }) {
   });
 }
 
-/** Rank all heads by what their absence costs. */
+/** Rank all heads by what their absence costs, or their output for the second sentence in its place. */
 function find() {
   const { untouched } = results;
-  if (!untouched?.pass) return;
-  request({ type: "find", src: untouched.inputs.src, tgt: untouched.tgt }, ({ heads, done }) => {
-    if (results.untouched !== untouched) return;
-    results.found = { heads, done };
+  if (!canFind()) return;
+  const key = rankingKey();
+  const { src } = untouched.inputs;
+  request({ type: "find", src, tgt: untouched.tgt, ...rankingOfState() }, ({ heads, done }) => {
+    if (results.untouched !== untouched || key !== rankingKey()) return;
+    results.found = { key, heads, done };
     drawFound();
   });
 }
+
+/** Return what the worker does to each head in turn. */
+const rankingOfState = () => ({ change: state.ranking, second: state.ranking === "patched" ? second.ids : null });
+
+const rankingKey = () => JSON.stringify(rankingOfState());
+
+const lacksSecond = () => state.ranking === "patched" && second.ids === null;
+const canFind = () => Boolean(results.untouched?.pass) && !lacksSecond();
 
 /* ---- Drawing ---- */
 
 const percent = (probability) =>
   probability > 0 && probability < 0.001 ? "<0.1 %" : `${(100 * probability).toFixed(1)} %`;
-const number = (value) => value.toFixed(2).replace("-", "−");
+const number = (value, nDigits = 2) => value.toFixed(nDigits).replace("-", "−");
 const textOf = (tokens) => tokenizer.decode(tokens.map(({ id }) => id));
-const shownResult = () => (hasChanges() && state.network === "changed" ? results.changed : results.untouched);
+const shownNetwork = () => (hasChanges() && !isWaiting() ? state.network : "untouched");
+const shownResult = () => results[shownNetwork()];
+
+/** Return the text of a translation as Python writes it: in capitals, if the source is. */
+const writtenText = (tokens) => (inCapitals(state.text) ? textOf(tokens).toUpperCase() : textOf(tokens));
 
 function showProblem(text) {
   byId("problem").textContent = text;
   byId("problem").hidden = text === "";
 }
 
+/** Set the text of a status line; a screen reader reads it only where it is another. */
+function showText(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
+}
+
 function announce(text) {
   byId("status").textContent = text;
+}
+
+let frame = null; // request of the browser's next frame
+
+/** Draw in the next frame. A search may take several steps in one frame, and drawing may take longer than a step. */
+function drawSoon() {
+  frame ??= requestAnimationFrame(() => {
+    frame = null;
+    draw();
+  });
 }
 
 /** Draw everything but the text box. Where an element with the focus is replaced, its successor gets the focus. */
@@ -303,7 +385,8 @@ function drawControls() {
   byId("temperature").value = String(state.temperature);
   byId("temperature-value").textContent = temperatureValue().toFixed(2);
   byId("undo").disabled = !hasChanges();
-  byId("find").disabled = !results.untouched?.pass;
+  byId("ranking").value = state.ranking;
+  byId("find").disabled = !canFind();
 }
 
 /** Draw both translations as rows of tokens, with what the two networks think of them. */
@@ -314,7 +397,11 @@ function drawTranslations() {
     const result = results[network];
     row.hidden = network === "changed" && !isCompared;
     if (!result) {
-      row.replaceChildren(element("span", { class: "soft" }, "The translation of the text above appears here."));
+      const missing =
+        network === "changed" && second.note
+          ? `Changed network: ${second.note}`
+          : "The translation of the text above appears here.";
+      row.replaceChildren(element("span", { class: "soft" }, missing));
       continue;
     }
     const different = network === "changed" ? differingPositions(result, results.untouched) : new Set();
@@ -322,6 +409,7 @@ function drawTranslations() {
     row.replaceChildren(nameElement(network, result, isCompared), ...chips);
   }
   byId("hint").hidden = !results.untouched;
+  byId("capitals").hidden = !results.untouched || !inCapitals(state.text);
   const { untouched, changed, crossing } = results;
   byId("comparison").hidden = crossing === null;
   if (crossing === null) return;
@@ -336,7 +424,8 @@ function drawTranslations() {
 function nameElement(network, result, isCompared) {
   const name = isCompared ? `${network === "changed" ? "Changed" : "Untouched"} network: ` : "";
   const logProb = result.pass ? ` log-probability ${number(result.pass.logProb)}` : "";
-  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, textOf(result.tokens))), logProb);
+  const text = writtenText(result.tokens);
+  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, text)), logProb);
 }
 
 /**
@@ -528,8 +617,17 @@ function drawHeads() {
   byId("heads").replaceChildren(element("table", {}, head, element("tbody", {}, ...rows)));
 }
 
-/** Return the weights (queries, keys) of a head in the shown network, null before they are computed. */
-const weightsOf = (kind, layer, head) => shownResult()?.pass?.maps[modulePath(kind, layer)][head] ?? null;
+/**
+ * Return the weights (queries, keys) of a head in the shown network, null before they are computed.
+ *
+ * While the network translates, the queries of the decoder are those so far, of the best hypothesis.
+ */
+function weightsOf(kind, layer, head) {
+  const result = shownResult();
+  const path = modulePath(kind, layer);
+  if (result?.maps[path]) return result.maps[path][head];
+  return result?.tokens.length ? stackUneven(result.tokens.map(({ rows }) => rows[path][head])) : null;
+}
 
 /** Return the button of a head: its weights as a thumbnail, and its change. */
 function headElement(layer, head) {
@@ -567,7 +665,8 @@ function drawAttention() {
   byId("change-text").textContent = CHANGE_TEXTS[change];
   byId("map-choice").hidden = !hasChanges();
   for (const network of NETWORKS)
-    byId(`map-${network}`).setAttribute("aria-pressed", String(state.network === network));
+    byId(`map-${network}`).setAttribute("aria-pressed", String(shownNetwork() === network));
+  byId("map-changed").disabled = isWaiting();
   const weights = weightsOf(kind, layer, head);
   byId("body").hidden = weights === null;
   if (weights === null) {
@@ -576,12 +675,21 @@ function drawAttention() {
   }
   const sides = sidesOf(shownResult());
   drawMap(byId("body"), weights, kind === "decoder_self", sides[queries], sides[keys], title);
-  if (cursor && (cursor.query >= weights.rows || cursor.key >= weights.columns)) cursor = null;
-  drawCursor();
+  if (shownResult().pass) {
+    if (cursor && !isInside(cursor, weights)) cursor = null;
+    drawCursor();
+  } else {
+    // A screen reader would read the line below the map after every token.
+    markCell(byId("body"), cursor && isInside(cursor, weights) ? cursor : null);
+    showText("readout", "");
+  }
 }
 
+const isInside = ({ query, key }, weights) => query < weights.rows && key < weights.columns;
+
 /** Return the tokens that label rows and columns. */
-function sidesOf({ inputs, tgt }) {
+function sidesOf({ inputs, tokens }) {
+  const tgt = tokens.map(({ id }) => id);
   return {
     source: tokenizer.tokens(inputs.src),
     input: tokenizer.tokens([BOS, ...tgt.slice(0, -1)]),
@@ -611,16 +719,17 @@ function drawCursor() {
 function drawFound() {
   const { found } = results;
   const total = allHeads(config).length;
-  byId("find-progress").textContent = !found || found.done ? "" : `${found.heads.length} of ${total} heads`;
+  const progress = !found || found.done ? "" : `${found.heads.length} of ${total} heads`;
+  showText("find-progress", lacksSecond() ? "Patching needs a second sentence of as many tokens." : progress);
   const largest = Math.max(1e-9, ...(found?.heads ?? []).map(({ fall }) => fall));
   const rows = (found?.heads ?? []).map(({ kind, layer, head, fall }) => {
     const bar = element("span", { class: "bar", "aria-hidden": "true" });
     bar.style.width = `${(100 * Math.max(0, fall)) / largest}%`;
     const name = `${KINDS[kind].tab} · layer ${layer} · head ${head}`;
-    const label = `${name}: the log-probability ${fall < 0 ? "rises" : "falls"} by ${number(Math.abs(fall))}`;
+    const label = `${name}: the log-probability ${fall < 0 ? "rises" : "falls"} by ${number(Math.abs(fall), 3)}`;
     const id = `found-${kind}-${layer}-${head}`;
     const node = element("button", { type: "button", id, "aria-label": label }, element("span", {}, name));
-    node.append(element("span", { class: "number" }, number(fall)), bar);
+    node.append(element("span", { class: "number" }, number(fall, 3)), bar);
     node.addEventListener("click", () => choose({ kind, layer, head }));
     return element("li", {}, node);
   });
@@ -673,8 +782,18 @@ byId("text").addEventListener("input", () => {
   typingTimer = setTimeout(() => setText(byId("text").value), TYPING_PAUSE);
 });
 
+let secondTimer = null;
+byId("second").addEventListener("input", () => {
+  clearTimeout(secondTimer);
+  secondTimer = setTimeout(() => {
+    state.second = byId("second").value;
+    update();
+  }, TYPING_PAUSE);
+});
+
 /** Translate another text; forced tokens belong to the text before and go. */
 function setText(text) {
+  if (byId("second").value === secondOf(state.text)) byId("second").value = state.second = secondOf(text);
   state.text = text;
   state.prefix = [];
   selected = cursor = null;
@@ -722,6 +841,10 @@ for (const radio of document.querySelectorAll("input[name=change]"))
   });
 for (const network of NETWORKS) byId(`map-${network}`).addEventListener("click", () => choose({ network }));
 byId("find").addEventListener("click", find);
+byId("ranking").addEventListener("change", () => {
+  state.ranking = byId("ranking").value;
+  update();
+});
 byId("kinds").addEventListener("keydown", (event) => moveFocus(event, byId("kinds"), 1));
 byId("heads").addEventListener("keydown", (event) => moveFocus(event, byId("heads"), config.nHeads));
 byId("body").addEventListener("keydown", moveCursor);

@@ -171,9 +171,10 @@ function translationStep(model, src, options = {}) {
 /**
  * Search the translations of source ids (S,); yields and returns what `search` does.
  *
- * searchOptions: see SEARCH_DEFAULTS. prefix: ids with which the translation begins. options: of the Transformer.
+ * searchOptions: see SEARCH_DEFAULTS. prefix: ids with which the translation begins. step: what computes the logits, by
+ * default the trained network.
  */
-function searchTranslations(model, src, searchOptions = {}, prefix = [], options = {}) {
+function searchTranslations(model, src, searchOptions = {}, prefix = [], step = translationStep(model, src)) {
   const limit = maxLength(src.length, prefix.length, model.config.maxTokens);
-  return search(translationStep(model, src, options), limit, searchOptions, prefix);
+  return search(step, limit, searchOptions, prefix);
 }

@@ -10,10 +10,12 @@
  * - divide: divide scores by √d_k (default true)
  * - temperature: divide scores by this number, too (default 1)
  * - positions: add position encodings (default true)
- * - intervene: a function (path, head, {weights, values, v, mask, start}) that may return other {weights, values} of
- *   one head of one attention layer. `path` is the module path in Python, such as `decoder.0.cross_attention`; `start`
- *   is the position of the first query.
- * - record: a function (path, head, weights, values) that receives what each head has computed, after `intervene`.
+ * - intervene: a function (path, head, {weights, values, v, mask, start, sequence}) that may return other {weights,
+ *   values} of one head of one attention layer. `path` is the module path in Python, such as
+ *   `decoder.0.cross_attention`; `start` is the position of the first query; `sequence` is the index of the sequence
+ *   among those with keys of their own, which are the hypotheses in decoder self-attention of a decoding step.
+ * - record: a function (path, head, weights, values, sequence) that receives what each head has computed, after
+ *   `intervene`.
  */
 
 "use strict";
@@ -67,9 +69,9 @@ class MultiHeadAttention {
       const values = keysValues.map(({ k, v }, sequence) => {
         const ownQueries = sliceRows(q, sequence * nQueries, (sequence + 1) * nQueries);
         let result = attention(ownQueries, k[head], v[head], mask, options);
-        const changed = options.intervene?.(this.path, head, { ...result, v: v[head], mask, start });
+        const changed = options.intervene?.(this.path, head, { ...result, v: v[head], mask, start, sequence });
         if (changed) result = { ...result, ...changed };
-        options.record?.(this.path, head, result.weights, result.values);
+        options.record?.(this.path, head, result.weights, result.values, sequence);
         return result.values;
       });
       return stackRows(values); // (T, D)

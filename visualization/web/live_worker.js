@@ -6,11 +6,14 @@
  * before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
- * - translate {src, beamSize, lengthPenalty, prefix, changes} -> step {length, candidates} after every token, then
- *   translated {hypotheses, pass, milliseconds}, where `pass` is the forced pass over the best hypothesis
+ * - translate {src, beamSize, lengthPenalty, prefix, changes} -> encoded {maps} with the weights of the encoder, step
+ *   {length, candidates, rows} after every token, then translated {hypotheses, pass, milliseconds}. `rows` are the
+ *   weights of the decoder, of each head one row for each hypothesis that the step has extended; `pass` is the forced
+ *   pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
  * - lesson {src, tgt, kind, layer} -> computed {numbers}, as `lessonNumbers` returns them
- * - find {src, tgt} -> found {heads, done} several times: all heads measured so far, the largest fall first
+ * - find {src, tgt, change, second} -> found {heads, done} several times: all heads measured so far, the largest fall
+ *   first. `change` is a name in HEAD_CHANGES, `second` the second sentence for "patched"
  */
 
 "use strict";
@@ -40,10 +43,13 @@ const HANDLERS = {
   async translate({ id, lane, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
     const start = performance.now();
     const options = { beamSize, lengthPenalty };
-    const steps = searchTranslations(network, src, options, prefix, transformerOptions(changes));
+    const weights = weightRecorder();
+    const nextLogits = changedStep(network, src, changes, weights.record); // encodes the source
+    postMessage({ type: "encoded", id, maps: weights.take() });
+    const steps = searchTranslations(network, src, options, prefix, nextLogits);
     let step = steps.next();
     for (; !step.done; step = steps.next()) {
-      postMessage({ type: "step", id, ...step.value });
+      postMessage({ type: "step", id, ...step.value, rows: weights.take() });
       await pause();
       if (latest[lane] !== id) return;
     }
@@ -61,11 +67,13 @@ const HANDLERS = {
     postMessage({ type: "computed", id, numbers: lessonNumbers(network, src, withEos(tgt), kind, layer) });
   },
 
-  async find({ id, lane, src, tgt }) {
-    const before = forcedPass(network, src, withEos(tgt)).logProb;
+  async find({ id, lane, src, tgt, change, second }) {
+    const target = withEos(tgt);
+    const before = forcedPass(network, src, target).logProb;
+    const outputs = outputsOfSecond(network, target, { second });
     const heads = [];
     for (const head of allHeads(network.config)) {
-      heads.push({ ...head, fall: fallWithoutHead(network, src, withEos(tgt), head, before) });
+      heads.push({ ...head, fall: fallWithChange(network, src, target, head, change, before, outputs) });
       await pause();
       if (latest[lane] !== id) return;
       postMessage({ type: "found", id, heads: heads.slice().sort((a, b) => b.fall - a.fall), done: false });
