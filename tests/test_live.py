@@ -27,7 +27,7 @@ from translation.hypothesis import SearchOptions
 from translation.pytorch_engine import PyTorchEngine
 from translation.scoring import forced_pass
 from translation.search import search, search_translations
-from translation.translator import Translator, in_capitals
+from translation.translator import LOOP_NGRAM_SIZE, Translator, in_capitals, runs_in_loop
 from visualization.lesson import lesson
 from visualization.live import EXAMPLES, MAX_PARAMETERS, describe_weights, live, quantise, round_weights
 from visualization.page import describe, to_uint16
@@ -479,7 +479,7 @@ def outputs_for(model: Transformer, src: list[int], tgt: list[int]) -> dict[str,
 def test_patched_heads_equal_intervene_with_their_outputs_for_the_second_sentence(
     visit: "Visit", tmp_path: Path, translator: Translator, patched: dict[str, list[int]]
 ) -> None:
-    path, model = page_of_random_model(translator, "post", tmp_path)
+    path, model = page_of_random_model(translator, "pre", tmp_path)
     src, second, tgt = translator.tokenizer.encode([*SWAPPED, "The girl throws the ball."])
     others = outputs_for(model, second, tgt)
     before = log_probs_of(model, src, tgt)
@@ -574,6 +574,12 @@ def test_sentences_in_capitals_are_encoded_as_python_does(visit: "Visit", file: 
 # --- the page
 
 
+def options_of(view: Any, network: str = "untouched") -> SearchOptions:
+    """Return the options of the search whose result the page shows."""
+    repeated = view.evaluate("(network) => results[network].isRepeated", network)
+    return SearchOptions(no_repeat_ngram_size=LOOP_NGRAM_SIZE if repeated else 0)
+
+
 def chips(view: Any, network: str = "untouched") -> list[str]:
     return view.locator(f"#{network} .chip .token").all_text_contents()
 
@@ -586,7 +592,7 @@ def test_typed_text_is_translated_as_pytorch_does(
     view.fill("#text", SOURCES[1])
     view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=SOURCES[1])
     ids = translator.tokenizer.encode([SOURCES[1]])
-    ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(ids, SearchOptions(), 1)
+    ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(ids, options_of(view), 1)
     tokens = best.tokens if best.tokens[-1] == EOS else [*best.tokens, EOS]
     assert chips(view) == translator.tokenizer.tokens(tokens)
     maps = take_maps(rounded, ids[0], best.tokens, translator.tokenizer)
@@ -617,7 +623,7 @@ def test_choosing_an_alternative_forces_it_and_the_search_continues(
     assert chips(view)[:2] == [first, chosen]
     prefix = view.evaluate("() => state.prefix")
     src = translator.tokenizer.encode([view.input_value("#text")])
-    ((expected,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(src, SearchOptions(), 1, [prefix])
+    ((expected,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate(src, options_of(view), 1, [prefix])
     assert view.evaluate("() => results.untouched.hypotheses[0].tokens") == expected.tokens
     assert view.locator("#untouched .chip.forced").count() == 2
 
@@ -659,7 +665,7 @@ def test_a_patched_head_of_the_encoder_gives_the_translation_of_python(
     path = "encoder.0.self_attention"
     before = log_probs_of(rounded, src, tgt).sum()
     with intervene(rounded, {path: {1: outputs_for(rounded, second, tgt)[path][1]}}):
-        ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate([src], SearchOptions(), 1)
+        ((best,),) = PyTorchEngine(rounded, "32", ["cpu"]).translate([src], options_of(view, "changed"), 1)
         crossing = log_probs_of(rounded, src, tgt).sum()
         log_probs = take_maps(rounded, src, best.tokens, translator.tokenizer).log_probs
     found = view.evaluate("() => results.changed.hypotheses[0]")
@@ -832,6 +838,8 @@ def test_maps_grow_while_the_search_runs_and_equal_those_of_the_forced_pass(
           return { tokens, labels, height, largest, nHeads: heads.length, isSameShape: shapes.every(Boolean) };
         });""",
     )
+    # A translation that runs in a loop is searched again: what follows is about the last search.
+    found = found[max(i for i, step in enumerate(found) if step["tokens"] == []) :]
     # The first message has the maps of the encoder alone; each of the others adds a row to those of the decoder.
     assert [len(step["tokens"]) for step in found] == list(range(len(found))) and len(found) > 4
     for step in found:
@@ -863,6 +871,7 @@ def test_a_text_in_capitals_is_translated_as_python_does(
     python = copy.copy(translator)
     python.engine = PyTorchEngine(rounded, "32", ["cpu"])
     view = done(visit(file))
+    translations = []
     for text in ("LE CHAT NOIR DORT.", "ÇA VA ?", "SNCF", "Le CHAT dort.", "L’ÉTÉ EST LÀ"):
         view.fill("#text", text)
         view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=text)
@@ -870,7 +879,31 @@ def test_a_text_in_capitals_is_translated_as_python_does(
         assert view.text_content("#untouched .name b") == expected
         assert view.locator("#capitals").is_visible() is in_capitals(text)
         assert not in_capitals(text) or view.text_content("#status") == f"Translation: {expected}"
-    assert expected != expected.lower()
+        translations.append(expected)
+    assert any(translation.isupper() for translation in translations)
+
+
+@slow
+def test_a_translation_that_runs_in_a_loop_is_searched_again_as_python_does(
+    visit: "Visit", file: Path, translator: Translator, rounded: Transformer
+) -> None:
+    python = copy.copy(translator)
+    python.engine = PyTorchEngine(rounded, "32", ["cpu"])
+    view = done(visit(file))
+    repeated = []
+    for text in (*SOURCES, "x" * 30):
+        (free,) = python.translate([text], SearchOptions(no_repeat_ngram_size=0))
+        (expected,) = python.translate([text])
+        view.fill("#text", text)
+        view.wait_for_function("(text) => state.text === text && results.untouched?.pass", arg=text)
+        assert view.text_content("#untouched .name b") == expected
+        repeated.append(runs_in_loop(text, free))
+        assert ("it ran in a loop" in view.text_content("#untouched .name")) is repeated[-1]
+    assert any(repeated)
+    texts = ["", "a a a a", "aaa", "aaaa", "abc, abc, abc, abc,", "🙂🙂🙂🙂", "a b a b a b a b", f"{'x' * 41}." * 4]
+    pairs = list(itertools.product(texts, repeat=2))
+    found = in_page(view, "return argument.map((pair) => runsInLoop(...pair));", pairs)
+    assert found == [runs_in_loop(*pair) for pair in pairs]
 
 
 @slow

@@ -225,16 +225,28 @@ function update() {
 
 /** Translate with one of the two networks, unless the same request has been made already. */
 function translate(network, inputs, changes) {
-  const key = JSON.stringify([inputs, changes]);
-  if (results[network]?.key === key) return;
-  const result = { key, inputs, changes, steps: [], traces: [[]], tokens: [], maps: {}, pass: null, hypotheses: [] };
+  if (results[network]?.key !== requestKey(inputs, changes)) startSearch(network, inputs, changes, 0);
+}
+
+const requestKey = (inputs, changes) => JSON.stringify([inputs, changes]);
+
+/** Ask the worker for a translation, and once more with a stricter rule if it runs in a loop. */
+function startSearch(network, inputs, changes, noRepeatNgramSize) {
+  const key = requestKey(inputs, changes);
+  const found = { steps: [], traces: [[]], tokens: [], maps: {}, pass: null, hypotheses: [] };
+  const result = { key, inputs, changes, isRepeated: noRepeatNgramSize > 0, ...found };
   results[network] = result;
   if (network === "untouched") results.found = null;
   results.crossing = null;
-  const options = { lengthPenalty: DATA.lengthPenalty };
+  const options = { lengthPenalty: DATA.lengthPenalty, noRepeatNgramSize };
   request({ type: "translate", lane: network, ...options, ...inputs, changes }, (answer) => {
     if (results[network] !== result) return;
     if (answer.type === "translated") {
+      const [source, translation] = [inputs.src, answer.hypotheses[0].tokens].map((ids) => tokenizer.decode(ids));
+      if (!result.isRepeated && runsInLoop(source, translation)) {
+        startSearch(network, inputs, changes, LOOP_NGRAM_SIZE);
+        return;
+      }
       finish(network, result, answer);
       draw();
       return;
@@ -420,12 +432,13 @@ function drawTranslations() {
     `${fall < 0 ? "a rise" : "a fall"} of ${number(Math.abs(fall))}.`;
 }
 
-/** Return the line above a row of tokens: which network, the text, its log-probability. */
+/** Return the line above a row of tokens: which network, the text, its log-probability, whether it ran in a loop. */
 function nameElement(network, result, isCompared) {
   const name = isCompared ? `${network === "changed" ? "Changed" : "Untouched"} network: ` : "";
   const logProb = result.pass ? ` log-probability ${number(result.pass.logProb)}` : "";
   const text = writtenText(result.tokens);
-  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, text)), logProb);
+  const repeated = result.isRepeated ? ` (searched again without any ${LOOP_NGRAM_SIZE} tokens twice: it ran in a loop)` : "";
+  return element("span", { class: "name" }, name, element("b", {}, element("bdi", {}, text)), logProb, repeated);
 }
 
 /**

@@ -12,7 +12,7 @@ const NEVER_GENERATED = [PAD, BOS, UNK];
 const N_ALTERNATIVES = 5;
 
 // As in translation/hypothesis.py; `lengthPenalty` is alpha in score = logProb / length^alpha.
-const SEARCH_DEFAULTS = { beamSize: 4, lengthPenalty: 1.2, noRepeatNgramSize: 5, minLength: 1 };
+const SEARCH_DEFAULTS = { beamSize: 4, lengthPenalty: 1.2, noRepeatNgramSize: 0, minLength: 1 };
 
 /** Return the most tokens of a translation: 2 for each source token and 10 more, but at most MAX_TOKENS. */
 function maxLength(sourceLength, prefixLength, maxTokens) {

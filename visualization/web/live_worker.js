@@ -6,8 +6,8 @@
  * before. An error is answered by failed {message}.
  *
  * - model {config, weights} -> ready {milliseconds}
- * - translate {src, beamSize, lengthPenalty, prefix, changes} -> encoded {maps} with the weights of the encoder, step
- *   {length, candidates, rows} after every token, then translated {hypotheses, pass, milliseconds}. `rows` are the
+ * - translate {src, beamSize, lengthPenalty, noRepeatNgramSize, prefix, changes} -> encoded {maps} with the weights of
+ *   the encoder, step {length, candidates, rows} after every token, then translated {hypotheses, pass, milliseconds}. `rows` are the
  *   weights of the decoder, of each head one row for each hypothesis that the step has extended; `pass` is the forced
  *   pass over the best hypothesis
  * - pass {src, tgt, changes} -> passed {pass}
@@ -40,9 +40,9 @@ const HANDLERS = {
     postMessage({ type: "ready", id, milliseconds: performance.now() - start });
   },
 
-  async translate({ id, lane, src, beamSize, lengthPenalty, prefix = [], changes = {} }) {
+  async translate({ id, lane, src, beamSize, lengthPenalty, noRepeatNgramSize, prefix = [], changes = {} }) {
     const start = performance.now();
-    const options = { beamSize, lengthPenalty };
+    const options = { beamSize, lengthPenalty, noRepeatNgramSize };
     const weights = weightRecorder();
     const nextLogits = changedStep(network, src, changes, weights.record); // encodes the source
     postMessage({ type: "encoded", id, maps: weights.take() });

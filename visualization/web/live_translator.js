@@ -1,8 +1,8 @@
 /*
- * Sentences in capitals: the twin of `in_capitals` in translation/translator.py and of its use.
+ * What is done to a text before the search and to a translation after it: the twin of translation/translator.py.
  *
  * Models see few capitals in training, so a sentence in capitals is translated in lower case, and its translation is
- * written in capitals.
+ * written in capitals. A translation that runs in a loop is searched again.
  */
 
 "use strict";
@@ -10,6 +10,12 @@
 const MAX_ABBREVIATION = 4; // letters of a word in capitals that may be an abbreviation
 const LETTERS = /[\p{L}\p{Nl}\p{No}]+/gu; // what [^\W\d_]+ matches in Python
 const TITLE_CASE = { Ǆ: "ǅ", Ǉ: "ǈ", Ǌ: "ǋ", Ǳ: "ǲ" }; // two letters in one character: only the first is a capital
+
+const LOOP = /(\S.{0,40}?)\1{3,}/u; // something of up to 41 characters, four times in a row or more
+const LOOP_NGRAM_SIZE = 3; // noRepeatNgramSize of a search that shall not run in a loop
+
+/** Return whether a translation repeats something four times in a row or more, though the source does not. */
+const runsInLoop = (source, translation) => LOOP.test(translation) && !LOOP.test(source);
 
 /** Return whether a text has capital letters and no others, as Python's str.isupper() does. */
 const isUpper = (text) => /\p{Uppercase}/u.test(text) && !/[\p{Lowercase}\p{Lt}]/u.test(text);
