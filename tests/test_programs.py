@@ -417,7 +417,7 @@ def test_convert_writes_a_folder_that_ctranslate2_alone_translates_with(
         disable_unk=True,
         suppress_sequences=[["<pad>"], ["<s>"]],
     )
-    (sentence,) = translator.search([text])
+    (sentence,) = translator.search([text], SearchOptions(no_repeat_ngram_size=0))
     assert tokenizer.processor.piece_to_id(result.hypotheses[0]) == sentence.hypotheses[0].tokens
 
 
